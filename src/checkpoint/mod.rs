@@ -1,0 +1,133 @@
+//! A dump as opened: its images by kind and number, and the model that joins them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::map::Access;
+use crate::base::{Error, Limits, Result};
+use crate::image::{Image, Kind};
+use crate::source::Source;
+use crate::source::dir::Dir;
+
+/// How to open a checkpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Whether files are mapped or read.
+    pub access: Access,
+    /// What hostile input may cost.
+    pub limits: Limits,
+}
+
+/// One file of a checkpoint that is an image by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ImageName {
+    /// Its kind.
+    pub kind: Kind,
+    /// The number in its name; 0 if there is none.
+    pub id: u64,
+    /// The name.
+    pub file: String,
+}
+
+/// A dump as opened. Opening lists the names; an image is mapped when it is asked for, and walked when its entries
+/// are.
+///
+/// ```no_run
+/// use icecore::{Checkpoint, Kind, v1::FileEntry};
+///
+/// let dump = Checkpoint::open("dump/")?;
+/// let files = dump.image(Kind::Files)?;
+/// println!("{} open files", files.len());
+/// println!("{:?}", files.get(17)?.decode::<FileEntry>()?);
+/// # Ok::<(), icecore::Error>(())
+/// ```
+pub struct Checkpoint {
+    source: Arc<dyn Source>,
+    images: Vec<ImageName>,
+    limits: Limits,
+}
+
+impl Checkpoint {
+    /// Opens a directory of images.
+    ///
+    /// Errors: it is not there or cannot be listed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// Opens a directory of images with other limits, or without maps.
+    pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        let dir = Dir::open(path.as_ref(), options.access, options.limits)?;
+        Ok(Self::from_source(Arc::new(dir), options.limits))
+    }
+
+    /// Opens what a source holds.
+    pub fn from_source(source: Arc<dyn Source>, limits: Limits) -> Self {
+        let mut images: Vec<ImageName> = source
+            .files()
+            .iter()
+            .filter_map(|file| {
+                let (kind, id) = Kind::from_file_name(file)?;
+                Some(ImageName { kind, id, file: file.clone() })
+            })
+            .collect();
+        images.sort_unstable();
+        Self { source, images, limits }
+    }
+
+    /// Where its images come from.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// The limits it was opened with.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The files that are images by their names, by kind and number.
+    pub fn images(&self) -> &[ImageName] {
+        &self.images
+    }
+
+    /// The images of one kind, by number.
+    pub fn images_of(&self, kind: Kind) -> &[ImageName] {
+        let start = self.images.partition_point(|image| image.kind < kind);
+        let rest = self.images.get(start..).unwrap_or_default();
+        let end = rest.partition_point(|image| image.kind == kind);
+        rest.get(..end).unwrap_or_default()
+    }
+
+    /// The image of a kind that has no number in its name, such as `files.img`.
+    ///
+    /// Errors: the dump has none, or it cannot be opened.
+    pub fn image(&self, kind: Kind) -> Result<Image> {
+        self.image_of(kind, 0)
+    }
+
+    /// The image of this kind and number, such as `core-17.img`.
+    ///
+    /// Errors: the dump has none, or it cannot be opened.
+    pub fn image_of(&self, kind: Kind, id: u64) -> Result<Image> {
+        self.find(kind, id)?.ok_or_else(|| {
+            let name = kind.file_name(id).unwrap_or_else(|| kind.name().to_owned());
+            Error::usage("the dump has no such image").in_image(name)
+        })
+    }
+
+    /// The image of this kind and number, if the dump has it.
+    ///
+    /// Errors: it is there and cannot be opened.
+    pub fn find(&self, kind: Kind, id: u64) -> Result<Option<Image>> {
+        let images = self.images_of(kind);
+        match images.binary_search_by_key(&id, |image| image.id) {
+            Ok(position) => images.get(position).map(|name| self.open_image(name)).transpose(),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Opens one of [`images`](Self::images).
+    pub fn open_image(&self, name: &ImageName) -> Result<Image> {
+        Image::of_kind(&name.file, name.kind, name.id, self.source.open(&name.file)?, self.limits)
+    }
+}

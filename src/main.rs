@@ -1,0 +1,2 @@
+//! icecore
+fn main() {}

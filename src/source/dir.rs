@@ -1,0 +1,152 @@
+//! A directory of images, as criu dump leaves it.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+use crate::base::map::{self, Access};
+use crate::base::{Error, Limits, Result};
+use crate::source::Source;
+
+/// A directory of images. Its names are read once, when it is opened; files are opened beneath it when used.
+pub struct Dir {
+    path: PathBuf,
+    name: String,
+    fd: OwnedFd,
+    files: Vec<String>,
+    access: Access,
+    limits: Limits,
+    /// Ancestors that may still follow.
+    ancestors: u32,
+}
+
+/// The link that CRIU makes to the dump before.
+const PARENT: &str = "parent";
+
+impl Dir {
+    /// Opens a directory and lists its files.
+    ///
+    /// Errors: it is not there, is no directory, or holds more files than the limits allow.
+    pub fn open(path: &Path, access: Access, limits: Limits) -> Result<Self> {
+        Self::beneath(path, access, limits, limits.parents)
+    }
+
+    fn beneath(path: &Path, access: Access, limits: Limits, ancestors: u32) -> Result<Self> {
+        let name = path.to_string_lossy().into_owned();
+        let failed = |what: &'static str, error: rustix::io::Errno| Error::io(what, error).in_image(name.clone());
+        let fd = rustix::fs::openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| failed("cannot open the directory of images", error))?;
+        let mut files = Vec::new();
+        let listing = rustix::fs::Dir::read_from(&fd).map_err(|error| failed("cannot list", error))?;
+        for entry in listing {
+            let entry = entry.map_err(|error| failed("cannot list", error))?;
+            let file = entry.file_name().to_bytes();
+            if file == b"." || file == b".." || entry.file_type() == rustix::fs::FileType::Directory {
+                continue;
+            }
+            if files.len() >= limits.files {
+                return Err(Error::limit(format!("the directory holds more than {} files", limits.files))
+                    .in_image(name)
+                    .hint("Limits::files raises it"));
+            }
+            // a name that is not UTF-8 is no image's; it is listed as well as it can be
+            files.push(String::from_utf8_lossy(file).into_owned());
+        }
+        Ok(Self { path: path.to_path_buf(), name, fd, files, access, limits, ancestors })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Source for Dir {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    fn open(&self, file: &str) -> Result<Bytes> {
+        // NONBLOCK: a pipe put where an image should be must not hang the reader
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(&self.fd, file, flags, Mode::empty())
+            .map_err(|error| Error::io("cannot open", error).in_image(file.to_owned()))?;
+        map::content(&File::from(fd), Path::new(file), self.access)
+    }
+
+    fn size(&self, file: &str) -> Result<u64> {
+        let stat = rustix::fs::statat(&self.fd, file, AtFlags::empty())
+            .map_err(|error| Error::io("cannot ask for its size", error).in_image(file.to_owned()))?;
+        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    fn parent(&self) -> Result<Option<Arc<dyn Source>>> {
+        let link = self.path.join(PARENT);
+        if std::fs::symlink_metadata(&link).is_err() {
+            return Ok(None);
+        }
+        let Some(ancestors) = self.ancestors.checked_sub(1) else {
+            return Err(Error::limit(format!("more than {} dumps in the chain of parents", self.limits.parents))
+                .in_image(self.name.clone())
+                .hint("the links may form a circle; Limits::parents raises the limit"));
+        };
+        // resolved, so that a long chain does not make names of ever more links
+        let path = std::fs::canonicalize(&link).map_err(|error| {
+            Error::io("cannot follow the link to the parent dump", error).in_image(self.name.clone())
+        })?;
+        Ok(Some(Arc::new(Self::beneath(&path, self.access, self.limits, ancestors)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ErrorKind;
+
+    #[test]
+    fn lists_and_opens() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("pstree.img"), "abc").unwrap();
+        std::fs::create_dir(directory.path().join("sub")).unwrap();
+        let dir = Dir::open(directory.path(), Access::Map, Limits::default()).unwrap();
+        assert_eq!(dir.files(), ["pstree.img"]);
+        assert_eq!(dir.open("pstree.img").unwrap(), "abc");
+        assert_eq!(dir.size("pstree.img").unwrap(), 3);
+        let error = dir.open("core-1.img").unwrap_err();
+        assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
+        assert_eq!(error.image(), Some("core-1.img"));
+        assert!(dir.parent().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_circle_of_parents_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(".", directory.path().join("parent")).unwrap();
+        let limits = Limits { parents: 5, ..Limits::default() };
+        let mut source: Arc<dyn Source> = Arc::new(Dir::open(directory.path(), Access::Map, limits).unwrap());
+        let error = loop {
+            match source.parent() {
+                Ok(parent) => source = parent.unwrap(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn a_pipe_does_not_hang() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mm-1.img");
+        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let dir = Dir::open(directory.path(), Access::Map, Limits::default()).unwrap();
+        assert!(dir.open("mm-1.img").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,32 @@
+//! Where images come from: names to bytes, and the parent of an incremental dump.
+
+pub mod dir;
+pub mod spool;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::Result;
+
+/// A set of named files that belong to one dump. Nothing is opened before it is asked for.
+pub trait Source: Send + Sync {
+    /// What to call it in messages: the path of a directory.
+    fn name(&self) -> &str;
+
+    /// Names of all files, in no particular order.
+    fn files(&self) -> &[String];
+
+    /// The content of a file.
+    ///
+    /// Errors: it is not there or cannot be read.
+    fn open(&self, file: &str) -> Result<Bytes>;
+
+    /// Length of a file in bytes, without opening it.
+    fn size(&self, file: &str) -> Result<u64>;
+
+    /// What the dump is an increment of; `None` if it is whole.
+    ///
+    /// Errors: it names a parent that is not there, or a chain of them that has no end.
+    fn parent(&self) -> Result<Option<Arc<dyn Source>>>;
+}
