@@ -178,7 +178,7 @@ fn field_position<'t>(
     others: &mut Option<&mut Others<'t>>,
 ) -> Result<Option<Position>> {
     for (position, field) in schema.fields.iter().enumerate().skip(next).take(3) {
-        if lexer.skip_key(field.key) {
+        if lexer.skip_key(field.key()) {
             return Ok(Some(Position::Field(position)));
         }
     }
