@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod image;
 pub mod object;
 pub mod source;
+pub mod tool;
 pub mod wire;
 
 pub use base::{Error, ErrorKind, Limits, Result};
