@@ -26,8 +26,8 @@ fn same(ours: &PagemapEntry<'_>, theirs: &v1::PagemapEntry) {
     assert_eq!(ours.blocks.is_some(), theirs.blocks.is_some());
     if let (Some(ours), Some(theirs)) = (&ours.blocks, &theirs.blocks) {
         assert_eq!(ours.block_sizes().collect::<Vec<_>>(), theirs.block_sizes);
-        assert_eq!(ours.total_payload_size, theirs.total_payload_size);
-        assert_eq!(ours.pages_per_block, theirs.pages_per_block);
+        assert_eq!(ours.total_payload_size(), theirs.total_payload_size);
+        assert_eq!(ours.pages_per_block(), theirs.pages_per_block);
     }
 }
 
