@@ -182,7 +182,7 @@ impl Image {
         Entries { image: self, plain, next, at, end: range.end, fault }
     }
 
-    fn index(&self) -> &Index {
+    pub(crate) fn index(&self) -> &Index {
         self.index.get_or_init(|| self.walk())
     }
 
