@@ -45,6 +45,7 @@
 pub mod base;
 pub mod checkpoint;
 pub mod image;
+pub mod memory;
 pub mod object;
 pub mod source;
 pub mod tool;
