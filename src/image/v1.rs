@@ -174,7 +174,7 @@ impl Image {
         Entries { image: self, next: range.start, at: None, end: range.end, fault }
     }
 
-    fn index(&self) -> &Index {
+    pub(crate) fn index(&self) -> &Index {
         self.index.get_or_init(|| self.walk())
     }
 
