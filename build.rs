@@ -29,8 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).open_files(&files)?;
-    let pool = compiler.descriptor_pool();
-    fs::write(out.join("v1.fds"), compiler.encode_file_descriptor_set())?;
+    let descriptors = compiler.encode_file_descriptor_set();
+    // not `compiler.descriptor_pool()`: it was made before options were read, so nothing in it is packed
+    let pool = DescriptorPool::decode(&descriptors[..])?;
+    fs::write(out.join("v1.fds"), &descriptors)?;
     fs::write(out.join("v1_schema.rs"), tables(&pool)?)?;
 
     let mut set = compiler.file_descriptor_set();
