@@ -104,6 +104,16 @@ impl Error {
         self
     }
 
+    /// Puts the name of a field around the field that is named.
+    #[must_use]
+    pub(crate) fn inside_field(mut self, outer: &'static str) -> Self {
+        self.0.field = Some(match self.0.field.take() {
+            Some(inner) => Cow::Owned(format!("{outer}.{inner}")),
+            None => Cow::Borrowed(outer),
+        });
+        self
+    }
+
     /// Gives the offset in the file, in bytes, unless an inner layer did.
     #[must_use]
     pub fn at_offset(mut self, offset: u64) -> Self {

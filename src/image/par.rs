@@ -1,5 +1,7 @@
 //! The entries of an image for rayon: split by number, found through the sparse index.
 
+use std::ops::Range;
+
 use rayon::iter::plumbing::{Consumer, Producer, ProducerCallback, UnindexedConsumer, bridge};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 
@@ -17,6 +19,27 @@ impl Image {
     /// All entries, in parallel; collecting keeps their order. The error of a broken image comes last.
     pub fn par_iter(&self) -> ParEntries<'_> {
         ParEntries { image: self }
+    }
+}
+
+impl Image {
+    /// The entries cut into parts of at least `bytes` bytes of the image (but for the last), each with its length in
+    /// bytes. A part is larger only where 64 consecutive entries are.
+    pub(crate) fn parts(&self, bytes: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let index = self.index();
+        let mut stride = 0;
+        std::iter::from_fn(move || {
+            let start = *index.starts.get(stride)?;
+            let first = stride.saturating_mul(STRIDE);
+            loop {
+                stride = stride.saturating_add(1);
+                let next = index.starts.get(stride).copied();
+                let length = next.unwrap_or(index.end).saturating_sub(start);
+                if next.is_none() || length >= bytes {
+                    return Some((first..stride.saturating_mul(STRIDE).min(index.len), length));
+                }
+            }
+        })
     }
 }
 

@@ -1,8 +1,6 @@
 //! Checks a message on the wire against its schema, before anything is allocated for it: wire types, required
 //! fields, depth, and how much memory its struct will take.
 
-use std::borrow::Cow;
-
 use crate::base::{Error, Limits};
 use crate::object::schema::{Field, Label, Message, Type};
 use crate::wire::field::{Field as WireField, Fields, Value};
@@ -14,13 +12,12 @@ pub(crate) struct Broken {
     pub(crate) error: Error,
     /// Bytes from the start of the outermost message.
     pub(crate) offset: usize,
-    path: String,
 }
 
 impl Broken {
     #[cold]
     pub(crate) fn new(error: Error, offset: usize) -> Self {
-        Self { error, offset, path: String::new() }
+        Self { error, offset }
     }
 
     #[cold]
@@ -30,21 +27,8 @@ impl Broken {
 
     /// Adds the name of the field around it.
     #[cold]
-    pub(crate) fn inside(mut self, field: &Field) -> Self {
-        self.path = match self.path.as_str() {
-            "" => field.name.to_owned(),
-            path => format!("{}.{path}", field.name),
-        };
-        self
-    }
-
-    /// The error with the path of its field.
-    pub(crate) fn into_error(self) -> (Error, usize) {
-        let error = match self.path.is_empty() {
-            true => self.error,
-            false => self.error.in_field(Cow::Owned(self.path)),
-        };
-        (error, self.offset)
+    pub(crate) fn inside(self, field: &Field) -> Self {
+        Self { error: self.error.inside_field(field.name), offset: self.offset }
     }
 }
 
@@ -166,7 +150,7 @@ impl Check<'_> {
     /// One more element of a vector; a field that does not repeat is part of its message's struct.
     fn element(&mut self, field: &Field, size: usize, base: usize) -> Result<(), Broken> {
         match field.label {
-            Label::Repeated | Label::Packed => self.spend(size, base),
+            Label::Repeated | Label::Packed => self.spend(size, base).map_err(|broken| broken.inside(field)),
             _ => Ok(()),
         }
     }

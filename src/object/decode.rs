@@ -54,8 +54,7 @@ impl Entry<'_> {
 
     #[cold]
     pub(crate) fn broken(&self, broken: Broken) -> Error {
-        let (error, offset) = broken.into_error();
-        self.locate(error, offset)
+        self.locate(broken.error, broken.offset)
     }
 }
 
@@ -64,9 +63,6 @@ impl Entry<'_> {
 /// Errors: as [`Entry::decode`].
 pub fn message<T: Object>(bytes: bytes::Bytes, limits: &crate::Limits, name: &str) -> Result<T> {
     let named = |error: Error| error.in_image(Arc::<str>::from(name));
-    check::check(T::schema(), &bytes, limits).map_err(|broken| {
-        let (error, offset) = broken.into_error();
-        named(error.at_offset(offset as u64))
-    })?;
+    check::check(T::schema(), &bytes, limits).map_err(|broken| named(broken.error.at_offset(broken.offset as u64)))?;
     T::decode(bytes).map_err(|error| named(Error::format(error.to_string())))
 }

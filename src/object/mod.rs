@@ -3,6 +3,7 @@
 mod check;
 mod decode;
 pub mod flags;
+pub mod json;
 pub mod schema;
 
 /// The V1 messages as structs, one per message of `proto/v1`. Strings and bytes are slices of the map.

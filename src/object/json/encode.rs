@@ -1,0 +1,459 @@
+//! crit's JSON to the wire: a message is written as its keys come, and put in order only where they did not ascend.
+
+use std::io::Write;
+
+use crate::base::{Error, Limits, Result};
+use crate::image::{FirstWord, Kind, Shape};
+use crate::object::json::image::ImageWriter;
+use crate::object::json::integer::{self, Number};
+use crate::object::json::lexer::{Lexer, Token, unescape};
+use crate::object::json::{address, base64, quopri};
+use crate::object::schema::{Field, Label, Message, Show, Type};
+use crate::wire::field::{Fields, write_key};
+use crate::wire::varint;
+
+/// Writes the image that `json` describes, in either form, keys in any order.
+///
+/// Errors: `json` is not JSON or not an image's, a value does not fit its field, a required field is missing, the
+/// destination refuses. Offsets are those of the JSON text.
+pub fn encode(json: &[u8], limits: &Limits, out: &mut dyn Write) -> Result<()> {
+    let mut lexer = Lexer::new(json);
+    let mut head = Head::default();
+    let mut entries = None;
+    let mut written = false;
+    lexer.begin(Token::Object)?;
+    let mut first = true;
+    while lexer.more(Token::Object, std::mem::take(&mut first))? {
+        let begin = lexer;
+        let key = lexer.key()?;
+        let known = matches!(&key[..], b"magic" | b"@first_word" | b"entries");
+        if known && written {
+            return Err(
+                begin.error(format!("expected the key {:?} once, before the entries", String::from_utf8_lossy(&key)))
+            );
+        }
+        match &key[..] {
+            b"magic" => head.magic(&mut lexer)?,
+            b"@first_word" => head.first_word(&mut lexer)?,
+            // entries are written as they are read; where their kind comes later, they wait
+            b"entries" => match head.kind {
+                Some(kind) => {
+                    write_image(&mut lexer, kind, head, limits, out)?;
+                    written = true;
+                }
+                None => {
+                    lexer.token()?;
+                    entries = Some(lexer);
+                    lexer.skip(limits.depth)?;
+                }
+            },
+            _ => lexer.skip(limits.depth)?,
+        }
+    }
+    lexer.end()?;
+    match (head.kind, entries) {
+        _ if written => Ok(()),
+        (Some(kind), Some(mut entries)) => write_image(&mut entries, kind, head, limits, out),
+        (None, _) => Err(lexer.error("expected the key \"magic\", found none")),
+        (_, None) => Err(lexer.error("expected the key \"entries\", found none")),
+    }
+}
+
+/// What the keys beside the entries say.
+#[derive(Clone, Copy, Default)]
+struct Head {
+    kind: Option<Kind>,
+    first_word: Option<FirstWord>,
+}
+
+impl Head {
+    fn magic(&mut self, lexer: &mut Lexer<'_>) -> Result<()> {
+        let name = lexer.string()?;
+        let kind = std::str::from_utf8(&name).ok().and_then(Kind::from_magic_name);
+        self.kind = kind.filter(|kind| !kind.row().messages.is_empty());
+        if self.kind.is_none() {
+            let name = String::from_utf8_lossy(&name);
+            return Err(lexer.error(format!("expected the name of an image's magic, found {name:?}")));
+        }
+        Ok(())
+    }
+
+    fn first_word(&mut self, lexer: &mut Lexer<'_>) -> Result<()> {
+        self.first_word = Some(match &lexer.string()?[..] {
+            b"none" => FirstWord::Absent,
+            b"common" => FirstWord::Common,
+            b"service" => FirstWord::Service,
+            _ => return Err(lexer.error("expected \"none\", \"common\" or \"service\"")),
+        });
+        Ok(())
+    }
+}
+
+fn write_image(lexer: &mut Lexer<'_>, kind: Kind, head: Head, limits: &Limits, out: &mut dyn Write) -> Result<()> {
+    let mut writer = ImageWriter::new(kind, limits, out);
+    writer.head(head.first_word.unwrap_or(kind.row().first_word));
+    lexer.begin(Token::Array)?;
+    let mut index = 0u64;
+    while lexer.more(Token::Array, index == 0)? {
+        if kind.row().shape == Shape::Plugin && index > 0 {
+            return Err(lexer.error("expected one entry, found more"));
+        }
+        writer.entry(lexer, index).map_err(|error| error.at_entry(index))?;
+        index = index.saturating_add(1);
+    }
+    writer.finish()
+}
+
+/// Where the keys are that are not a field's.
+#[derive(Default)]
+pub(crate) struct Others<'t> {
+    /// Where the value of `extra` begins.
+    pub(crate) extra: Option<Lexer<'t>>,
+}
+
+/// Reads an object as a `message` and appends it to `out`, on the wire.
+pub(crate) fn message<'t>(
+    lexer: &mut Lexer<'t>,
+    schema: &'static Message,
+    out: &mut Vec<u8>,
+    limits: &Limits,
+    depth: u32,
+    mut others: Option<&mut Others<'t>>,
+) -> Result<()> {
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(Error::limit(format!("messages are nested more than {} deep", limits.depth))
+            .at_offset(lexer.position() as u64)
+            .hint("Limits::depth, or --max-depth, raises it"));
+    };
+    let begin = *lexer;
+    let start = out.len();
+    let mut next = 0usize;
+    let mut seen = 0u64;
+    let mut ordered = true;
+    lexer.begin(Token::Object)?;
+    let mut first = true;
+    loop {
+        while let Some(position) = plain_number(lexer, schema, next, first, out) {
+            first = false;
+            seen |= 1 << position;
+            next = position.saturating_add(1);
+        }
+        if !lexer.more(Token::Object, std::mem::take(&mut first))? {
+            break;
+        }
+        let Some(position) = field_position(lexer, schema, next, out, start, limits, &mut others)? else {
+            ordered = false;
+            continue;
+        };
+        let Position::Field(position) = position else { continue };
+        let Some(field) = schema.fields.get(position) else { continue };
+        if seen & 1 << position != 0 {
+            // of a key that stands twice the last counts, as in Python
+            without(out, start, field.number);
+        }
+        ordered &= position >= next;
+        next = position.saturating_add(1);
+        if value(lexer, field, out, limits, depth).map_err(|error| error.inside_field(field.name))? {
+            seen |= 1 << position;
+        }
+    }
+    if let Some(field) = schema.missing(seen) {
+        return Err(begin.error(format!("expected required field {} of {}, found none", field.number, schema.name)))
+            .map_err(|error| error.inside_field(field.name));
+    }
+    if !ordered {
+        sort(out, start);
+    }
+    Ok(())
+}
+
+/// What most messages are made of, by the shortest way: the key and the number of one of the next fields, as crit
+/// writes them. Gives the position of the field.
+#[inline]
+fn plain_number(
+    lexer: &mut Lexer<'_>,
+    schema: &'static Message,
+    next: usize,
+    first: bool,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    for (position, field) in schema.fields.iter().enumerate().skip(next).take(3) {
+        if field.tag == 0 {
+            continue;
+        }
+        let before = *lexer;
+        let Some(value) = lexer.keyed_number(if first { field.key() } else { field.next_key }) else { continue };
+        let raw = match field.ty {
+            Type::Uint64 => Some(value),
+            Type::Uint32 => u32::try_from(value).ok().map(u64::from),
+            ty => Number::to_wire(ty, i128::from(value)),
+        };
+        let Some(raw) = raw else {
+            // out of the type's range: what reads all numbers says so
+            *lexer = before;
+            return None;
+        };
+        out.push(field.tag);
+        varint::write(out, raw);
+        return Some(position);
+    }
+    None
+}
+
+/// Which field a key names.
+enum Position {
+    Field(usize),
+    /// `extra` of an entry, or a key of nobody: crit ignores those.
+    Other,
+}
+
+/// Reads a key. `None` if it was `@unknown`, whose fields are then in `out`.
+#[inline]
+fn field_position<'t>(
+    lexer: &mut Lexer<'t>,
+    schema: &'static Message,
+    next: usize,
+    out: &mut Vec<u8>,
+    start: usize,
+    limits: &Limits,
+    others: &mut Option<&mut Others<'t>>,
+) -> Result<Option<Position>> {
+    for (position, field) in schema.fields.iter().enumerate().skip(next).take(3) {
+        if lexer.skip_key(field.key()) {
+            return Ok(Some(Position::Field(position)));
+        }
+    }
+    let key = lexer.key()?;
+    if let Some(position) = schema.fields.iter().position(|field| field.name.as_bytes() == &key[..]) {
+        return Ok(Some(Position::Field(position)));
+    }
+    match (&key[..], others) {
+        (b"@unknown", _) => {
+            unknown(lexer, schema, out, start)?;
+            return Ok(None);
+        }
+        (b"extra", Some(others)) => {
+            lexer.token()?;
+            others.extra = Some(*lexer);
+        }
+        _ => {}
+    }
+    lexer.skip(limits.depth)?;
+    Ok(Some(Position::Other))
+}
+
+/// Reads the value of a field; false if that is no value (an empty array).
+fn value(lexer: &mut Lexer<'_>, field: &'static Field, out: &mut Vec<u8>, limits: &Limits, depth: u32) -> Result<bool> {
+    if !matches!(field.label, Label::Repeated | Label::Packed) {
+        element(lexer, field, out, limits, depth)?;
+        return Ok(true);
+    }
+    lexer.begin(Token::Array)?;
+    let start = out.len();
+    let mut first = true;
+    if field.label == Label::Packed {
+        while lexer.more(Token::Array, std::mem::take(&mut first))? {
+            packed(lexer, field, out)?;
+        }
+        if out.len() == start {
+            return Ok(false);
+        }
+        let run = out.split_off(start);
+        write_key(out, field.number, 2);
+        varint::write(out, run.len() as u64);
+        out.extend_from_slice(&run);
+        return Ok(true);
+    }
+    while lexer.more(Token::Array, first)? {
+        if std::mem::take(&mut first) && field.show == Show::Address && lexer.token()? == Token::String {
+            // crit takes an address for the whole array
+            let text = lexer.string()?;
+            let words = std::str::from_utf8(&text).ok().and_then(address::words);
+            let Some(words) = words else {
+                return Err(lexer.error("expected an IPv4 or IPv6 address"));
+            };
+            for word in words {
+                write_key(out, field.number, 0);
+                varint::write(out, u64::from(word));
+            }
+        } else {
+            element(lexer, field, out, limits, depth)?;
+        }
+    }
+    Ok(out.len() > start)
+}
+
+fn packed(lexer: &mut Lexer<'_>, field: &'static Field, out: &mut Vec<u8>) -> Result<()> {
+    let raw = number(lexer, field)?;
+    match field.ty.wire_type() {
+        1 => out.extend_from_slice(&raw.to_le_bytes()),
+        5 => out.extend_from_slice(&integer::low(raw).to_le_bytes()),
+        _ => varint::write(out, raw),
+    }
+    Ok(())
+}
+
+#[inline]
+fn element(lexer: &mut Lexer<'_>, field: &'static Field, out: &mut Vec<u8>, limits: &Limits, depth: u32) -> Result<()> {
+    let wire_type = field.ty.wire_type();
+    write_key(out, field.number, wire_type);
+    match field.ty {
+        Type::Message(inner) => prefixed(out, |out| message(lexer, inner, out, limits, depth, None)),
+        Type::String | Type::Bytes => prefixed(out, |out| bytes(lexer, field, out)),
+        _ => packed(lexer, field, out),
+    }
+}
+
+/// Appends what `write` appends, with its length before it.
+fn prefixed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+    out.push(0);
+    let start = out.len();
+    write(out)?;
+    let length = out.len().saturating_sub(start);
+    let place = start.saturating_sub(1);
+    match u8::try_from(length) {
+        Ok(length @ 0..0x80) => {
+            if let Some(byte) = out.get_mut(place) {
+                *byte = length;
+            }
+        }
+        _ => {
+            let mut prefix = Vec::new();
+            varint::write(&mut prefix, length as u64);
+            out.splice(place..start, prefix);
+        }
+    }
+    Ok(())
+}
+
+fn number(lexer: &mut Lexer<'_>, field: &'static Field) -> Result<u64> {
+    let value = match (lexer.token()?, field.ty) {
+        (Token::Number, _) => lexer.number()?,
+        (Token::True, Type::Bool) => {
+            lexer.word("true")?;
+            1
+        }
+        (Token::False, Type::Bool) => {
+            lexer.word("false")?;
+            0
+        }
+        (Token::String, ty) => {
+            let text = lexer.string()?;
+            let value = match ty {
+                Type::Enum(values) => values.number_of(&text).map(i128::from),
+                Type::Bool => None,
+                _ => std::str::from_utf8(&text).ok().and_then(|text| from_text(text, field.show)),
+            };
+            match value {
+                Some(value) => value,
+                None => {
+                    return Err(lexer.error(format!(
+                        "expected {}, found {:?}",
+                        wanted(field),
+                        String::from_utf8_lossy(&text)
+                    )));
+                }
+            }
+        }
+        _ => return Err(lexer.error(format!("expected {}", wanted(field)))),
+    };
+    Number::to_wire(field.ty, value).ok_or_else(|| lexer.error(format!("expected {}, found {value}", wanted(field))))
+}
+
+/// Hex is accepted whatever the field's own presentation is: everything in a message shown in hex is hex.
+fn from_text(text: &str, show: Show) -> Option<i128> {
+    integer::from_text(text, show).or_else(|| integer::from_text(text, Show::Hex))
+}
+
+#[cold]
+fn wanted(field: &Field) -> &'static str {
+    match (field.ty, field.show) {
+        (Type::Enum(_), _) => "a name of the enum",
+        (Type::Bool, _) => "true or false",
+        (_, Show::Device | Show::OldDevice) => "a number or major:minor",
+        (_, Show::Flags(_)) => "a number or names of flags with | between them",
+        (Type::Uint32 | Type::Fixed32, _) => "a number from 0 to 2^32 - 1",
+        (Type::Int32 | Type::Sint32, _) => "a number from -2^31 to 2^31 - 1",
+        (Type::Int64 | Type::Sint64, _) => "a number from -2^63 to 2^63 - 1",
+        _ => "a number from 0 to 2^64 - 1",
+    }
+}
+
+fn bytes(lexer: &mut Lexer<'_>, field: &'static Field, out: &mut Vec<u8>) -> Result<()> {
+    if lexer.token()? == Token::Object {
+        lexer.begin(Token::Object)?;
+        if !lexer.more(Token::Object, true)? || &lexer.key()?[..] != b"@bytes" {
+            return Err(lexer.error("expected a string or {\"@bytes\": base64}"));
+        }
+        base64_string(lexer, &mut |bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        return match lexer.more(Token::Object, false)? {
+            true => Err(lexer.error("expected nothing behind \"@bytes\"")),
+            false => Ok(()),
+        };
+    }
+    match (field.ty, field.show) {
+        (Type::String, _) => out.extend_from_slice(&lexer.string()?),
+        (_, Show::UnixName) => out.extend_from_slice(&quopri::decode(&lexer.string()?)),
+        _ => base64_string(lexer, &mut |bytes| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        })?,
+    }
+    Ok(())
+}
+
+/// Decodes a string of base64, handing on piece by piece.
+pub(crate) fn base64_string(lexer: &mut Lexer<'_>, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let (content, plain) = lexer.raw_string()?;
+    if plain {
+        return base64::decode(content, take).map_err(|error| error.at_offset(lexer.position() as u64));
+    }
+    let mut decoder = base64::Decoder::new();
+    let mut failed = Ok(());
+    unescape(content, |piece| {
+        if failed.is_ok() {
+            failed = decoder.push(piece, take);
+        }
+    })
+    .map_err(|what| lexer.error(what))?;
+    failed.and_then(|()| decoder.finish(take)).map_err(|error| error.at_offset(lexer.position() as u64))
+}
+
+/// Appends the fields that icecore did not know when it decoded.
+fn unknown(lexer: &mut Lexer<'_>, schema: &'static Message, out: &mut Vec<u8>, start: usize) -> Result<()> {
+    let from = out.len();
+    base64_string(lexer, &mut |bytes| {
+        out.extend_from_slice(bytes);
+        Ok(())
+    })?;
+    debug_assert!(from >= start);
+    for field in Fields::new(out.get(from..).unwrap_or_default()) {
+        let field = field.map_err(|error| lexer.error(error.to_string()))?;
+        if let Some(known) = schema.position(field.number, 0).and_then(|position| schema.fields.get(position)) {
+            return Err(lexer.error(format!("expected fields that {} lacks, found {}", schema.name, known.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the fields of the message that begins at `start` in ascending order.
+fn sort(out: &mut Vec<u8>, start: usize) {
+    let wire = out.split_off(start.min(out.len()));
+    let mut fields: Vec<_> =
+        Fields::new(&wire).filter_map(|field| field.ok().map(|field| (field.number, field.start, field.end))).collect();
+    fields.sort_by_key(|field| field.0);
+    for (_, start, end) in fields {
+        out.extend_from_slice(wire.get(start..end).unwrap_or_default());
+    }
+}
+
+/// Takes the fields with this number out of the message that begins at `start`.
+fn without(out: &mut Vec<u8>, start: usize, number: u32) {
+    let wire = out.split_off(start.min(out.len()));
+    for field in Fields::new(&wire).filter_map(|field| field.ok()).filter(|field| field.number != number) {
+        out.extend_from_slice(wire.get(field.start..field.end).unwrap_or_default());
+    }
+}
