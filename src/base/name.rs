@@ -2,14 +2,17 @@
 
 use std::fmt::{self, Write};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 /// A name from a dump: a path, a command, the address of a socket. Any bytes, shared with the map.
 ///
 /// Printed, it is escaped, so that nothing in it reaches a terminal as a command: control characters, characters that
 /// change the direction of text, and bytes that are not UTF-8 become `\x1b`, `\u{202e}`, `\xff`; a backslash is
-/// doubled. In JSON it is the string itself; only bytes that are not UTF-8 become `\xff`.
+/// doubled. In JSON it is a string as it is, or `{"@bytes": base64}` if it is not UTF-8.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Bytes);
 
@@ -54,14 +57,9 @@ impl Serialize for Name {
         match std::str::from_utf8(&self.0) {
             Ok(text) => serializer.serialize_str(text),
             Err(_) => {
-                let mut text = String::new();
-                for chunk in self.0.utf8_chunks() {
-                    text.push_str(chunk.valid());
-                    for byte in chunk.invalid() {
-                        let _ = write!(text, "\\x{byte:02x}");
-                    }
-                }
-                serializer.serialize_str(&text)
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("@bytes", &STANDARD.encode(&self.0))?;
+                map.end()
             }
         }
     }
@@ -146,6 +144,6 @@ mod tests {
         let json = |bytes: &[u8]| serde_json::to_string(&name(bytes)).unwrap();
         assert_eq!(json("a\\b\u{e9}".as_bytes()), "\"a\\\\b\u{e9}\"");
         assert_eq!(json(b"\x1b"), "\"\\u001b\"");
-        assert_eq!(json(b"a\xff"), "\"a\\\\xff\"");
+        assert_eq!(json(b"a\xff"), "{\"@bytes\":\"Yf8=\"}");
     }
 }

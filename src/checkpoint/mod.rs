@@ -4,6 +4,7 @@
 //! past this layer. A reference that leads nowhere is shown as such, and an entry that cannot be read costs only
 //! itself: lists come as [`Listing`]s, which have the errors beside what could be read.
 
+pub mod census;
 pub mod cgroup;
 pub mod credentials;
 pub mod device;
@@ -21,6 +22,7 @@ pub mod namespace;
 mod old_files;
 pub mod pipe;
 pub mod registers;
+pub mod resident;
 pub mod signal;
 pub mod socket;
 pub mod space;

@@ -8,38 +8,49 @@ use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
 use crate::object::v1::{self, FdTypes, FileEntry};
 
-/// All of their entries, as `files.img` would have them.
-pub(crate) fn read(dump: &Checkpoint) -> Result<Vec<Result<FileEntry>>> {
-    let mut all = Vec::new();
-    macro_rules! read {
-        ($kind:ident, $type:ident, $entry:ident, $member:ident) => {
-            for entry in dump.each::<v1::$entry>(Kind::$kind, 0)? {
+macro_rules! old_files {
+    ($($kind:ident, $type:ident, $entry:ident, $member:ident;)*) => {
+        /// The kinds of image, and the type of the files in each.
+        pub(crate) static KINDS: &[(Kind, FdTypes)] = &[$((Kind::$kind, FdTypes::$type)),*];
+
+        fn read_all(dump: &Checkpoint) -> Result<Vec<Result<FileEntry>>> {
+            let mut all = Vec::new();
+            $(for entry in dump.each::<v1::$entry>(Kind::$kind, 0)? {
                 all.push(entry.map(|entry| FileEntry {
                     r#type: FdTypes::$type.into(),
                     id: entry.id,
                     $member: Some(entry),
                     ..FileEntry::default()
                 }));
-            }
-        };
-    }
-    read!(RegFiles, Reg, RegFileEntry, reg);
-    read!(NsFiles, Ns, NsFileEntry, nsf);
-    read!(Inetsk, Inetsk, InetSkEntry, isk);
-    read!(Unixsk, Unixsk, UnixSkEntry, usk);
-    read!(Packetsk, Packetsk, PacketSockEntry, psk);
-    read!(NetlinkSk, Netlinksk, NetlinkSkEntry, nlsk);
-    read!(EventfdFile, Eventfd, EventfdFileEntry, efd);
-    read!(EventpollFile, Eventpoll, EventpollFileEntry, epfd);
-    read!(Signalfd, Signalfd, SignalfdEntry, sgfd);
-    read!(Tunfile, Tunf, TunfileEntry, tunf);
-    read!(Timerfd, Timerfd, TimerfdEntry, tfd);
-    read!(InotifyFile, Inotify, InotifyFileEntry, ify);
-    read!(FanotifyFile, Fanotify, FanotifyFileEntry, ffy);
-    read!(ExtFiles, Ext, ExtFileEntry, ext);
-    read!(Fifo, Fifo, FifoEntry, fifo);
-    read!(Pipes, Pipe, PipeEntry, pipe);
-    read!(TtyFiles, Tty, TtyFileEntry, tty);
+            })*
+            Ok(all)
+        }
+    };
+}
+
+old_files! {
+    RegFiles, Reg, RegFileEntry, reg;
+    NsFiles, Ns, NsFileEntry, nsf;
+    Inetsk, Inetsk, InetSkEntry, isk;
+    Unixsk, Unixsk, UnixSkEntry, usk;
+    Packetsk, Packetsk, PacketSockEntry, psk;
+    NetlinkSk, Netlinksk, NetlinkSkEntry, nlsk;
+    EventfdFile, Eventfd, EventfdFileEntry, efd;
+    EventpollFile, Eventpoll, EventpollFileEntry, epfd;
+    Signalfd, Signalfd, SignalfdEntry, sgfd;
+    Tunfile, Tunf, TunfileEntry, tunf;
+    Timerfd, Timerfd, TimerfdEntry, tfd;
+    InotifyFile, Inotify, InotifyFileEntry, ify;
+    FanotifyFile, Fanotify, FanotifyFileEntry, ffy;
+    ExtFiles, Ext, ExtFileEntry, ext;
+    Fifo, Fifo, FifoEntry, fifo;
+    Pipes, Pipe, PipeEntry, pipe;
+    TtyFiles, Tty, TtyFileEntry, tty;
+}
+
+/// All of their entries, as `files.img` would have them.
+pub(crate) fn read(dump: &Checkpoint) -> Result<Vec<Result<FileEntry>>> {
+    let mut all = read_all(dump)?;
     watches(dump, &mut all)?;
     Ok(all)
 }

@@ -206,16 +206,6 @@ impl<'a> Task<'a> {
         let mappings = self.space()?.map(|space| space.mappings).unwrap_or_default();
         Ok(Listing { items: mappings, problems: Vec::new() })
     }
-
-    /// The path of the program it runs; `None` where the dump does not say.
-    ///
-    /// Errors: its image, or that of files, is broken.
-    pub fn exe(&self) -> Result<Option<Name>> {
-        match self.space()? {
-            Some(space) => self.dump.path(space.exe_file_id),
-            None => Ok(None),
-        }
-    }
 }
 
 impl Checkpoint {
