@@ -71,13 +71,17 @@ impl FdRow<'_> {
             let before = if position == 0 { format!(" {arrow} ") } else { ", ".to_owned() };
             text.push_str(&format!("{before}{}/{}", holder.pid, holder.fd));
         }
+        if self.other_end_total == 0 && matches!(file.what, What::Pipe(_)) {
+            text.push_str(&format!(" {arrow} nobody"));
+        }
         if self.other_end_total > 4 {
             text.push_str(&format!(" and {} more", self.other_end_total.saturating_sub(4)));
         }
         match (self.pipe_data, self.queue) {
             (Some(PipeData { bytes, .. }), _) if bytes > 0 => text.push_str(&format!(", {bytes} bytes in it")),
             (_, Some(queue)) if queue.packets > 0 => {
-                text.push_str(&format!(", {} bytes in {} packets wait", queue.bytes, queue.packets));
+                let plural = if queue.packets == 1 { "" } else { "s" };
+                text.push_str(&format!(", {} bytes in {} packet{plural} wait", queue.bytes, queue.packets));
             }
             _ => {}
         }

@@ -274,8 +274,10 @@ impl Card for Info {
             let own: Vec<&str> = self.namespaces.keys().map(|kind| kind.name()).collect();
             fact("Own namespaces", vec![Cell::text(own.join(", "))]);
         }
-        let extras = self.extras.iter().map(|(name, count)| Cell::text(format_args!("{count} {name}"))).collect();
-        fact("Also in it", extras);
+        let extras: Vec<String> = self.extras.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        if !extras.is_empty() {
+            fact("Also in it", vec![Cell::text(extras.join(", "))]);
+        }
         fact("Features", self.features().into_iter().map(Cell::text).collect());
         if let Some(stats) = &self.stats {
             let ms = |time: u32| f64::from(time) / 1000.0;
