@@ -167,8 +167,21 @@ fn field_row(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
         (Cardinality::Repeated, false) => "Repeated",
         (Cardinality::Repeated, true) => "Packed",
     };
+    let is_integer =
+        matches!(field.kind(), Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64);
+    let mut short_key = [b' '; 32];
+    let key = format!(", \"{}\": ", field.name());
+    let is_short = key.len() <= short_key.len();
+    if is_short {
+        short_key[..key.len()].copy_from_slice(key.as_bytes());
+    }
+    let tag = if is_short && is_integer && field.number() < 16 && !matches!(label, "Repeated" | "Packed") {
+        field.number() << 3
+    } else {
+        0
+    };
     Ok(format!(
-        "Field {{ number: {}, name: {:?}, key: b\"\\\"{}\\\": \", label: Label::{label}, ty: Type::{ty}, show: Show::{} }}",
+        "Field {{ number: {}, name: {:?}, next_key: b\", \\\"{}\\\": \", short_key: {short_key:?}, tag: {tag}, label: Label::{label}, ty: Type::{ty}, show: Show::{} }}",
         field.number(),
         field.name(),
         field.name(),

@@ -171,7 +171,15 @@ impl Image {
     /// The entries in `range`, found without reading those before it; `fault` tells whether an error of the image
     /// comes behind the last entry.
     pub(crate) fn range(&self, range: Range<usize>, fault: bool) -> Entries<'_> {
-        Entries { image: self, next: range.start, at: None, end: range.end, fault }
+        let (next, fault) = (range.start, fault && self.fault().is_some());
+        let at = match next {
+            0 => self.body,
+            _ if next < range.end => self.get(next).map_or(usize::MAX, |entry| entry.span.start),
+            _ => usize::MAX,
+        };
+        let is_plain = self.kind.row().shape.is_framed() && self.kind.row().payload == Payload::Nothing;
+        let plain = if is_plain { &self.bytes[..] } else { &[] };
+        Entries { image: self, plain, next, at, end: range.end, fault }
     }
 
     pub(crate) fn index(&self) -> &Index {
@@ -272,6 +280,12 @@ impl Image {
                 .map_err(|error| self.payload_error(error, start, payload, index))?
         };
         Ok(Span { start: at, message: start, payload, end: payload.wrapping_add(length) })
+    }
+
+    /// [`span`](Self::span), out of the way of the loop over entries without payloads.
+    #[inline(never)]
+    fn span_of_any(&self, at: usize, index: usize) -> Result<Span> {
+        self.span(at, index)
     }
 
     #[cold]
@@ -477,11 +491,26 @@ impl<'a> Entry<'a> {
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     image: &'a Image,
+    /// The file if entries follow each other without payloads, else nothing.
+    plain: &'a [u8],
     next: usize,
-    /// Where entry `next` begins, once known.
-    at: Option<usize>,
+    /// Where entry `next` begins.
+    at: usize,
     end: usize,
+    /// Whether the image's error is still to come.
     fault: bool,
+}
+
+impl<'a> Entries<'a> {
+    /// The span of the next entry where there is no payload and nothing is wrong.
+    #[inline]
+    fn plain(&self) -> Option<Span> {
+        let (size, rest) = self.plain.get(self.at..)?.split_first_chunk::<4>()?;
+        let size = u32::from_le_bytes(*size) as usize;
+        let message = self.at.wrapping_add(4);
+        let end = message.wrapping_add(size);
+        (size <= rest.len()).then_some(Span { start: self.at, message, payload: end, end })
+    }
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -490,43 +519,36 @@ impl<'a> Iterator for Entries<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.next >= self.end {
-            if std::mem::take(&mut self.fault) {
-                return self.image.fault().cloned().map(Err);
-            }
-            return None;
+            return if std::mem::take(&mut self.fault) { self.image.fault().cloned().map(Err) } else { None };
         }
-        let index = self.next;
-        let entry = match self.at {
-            Some(at) => self.image.span(at, index).map(|span| Entry { image: self.image, index, span }),
-            None => self.image.get(index),
+        let span = match self.plain() {
+            Some(span) => span,
+            None => match self.image.span_of_any(self.at, self.next) {
+                Ok(span) => span,
+                // only possible where the file changes under the map: the index found this entry sound
+                Err(error) => {
+                    self.end = self.next;
+                    self.fault = false;
+                    return Some(Err(error));
+                }
+            },
         };
-        match &entry {
-            Ok(entry) => {
-                self.next = index.wrapping_add(1);
-                self.at = Some(entry.span.end);
-            }
-            // only possible where the file changes under the map: the index found this entry sound
-            Err(_) => {
-                self.next = self.end;
-                self.fault = false;
-            }
-        }
-        Some(entry)
+        let index = self.next;
+        self.next = index.wrapping_add(1);
+        self.at = span.end;
+        Some(Ok(Entry { image: self.image, index, span }))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let rest = self.end.saturating_sub(self.next);
-        let fault = usize::from(self.fault && self.image.fault().is_some());
-        (rest.saturating_add(fault), Some(rest.saturating_add(fault)))
+        let rest = self.end.saturating_sub(self.next).saturating_add(usize::from(self.fault));
+        (rest, Some(rest))
     }
 }
 
 impl DoubleEndedIterator for Entries<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        if std::mem::take(&mut self.fault)
-            && let Some(fault) = self.image.fault()
-        {
-            return Some(Err(fault.clone()));
+        if std::mem::take(&mut self.fault) {
+            return self.image.fault().cloned().map(Err);
         }
         if self.next >= self.end {
             return None;

@@ -22,14 +22,27 @@ pub struct Field {
     pub number: u32,
     /// Its name, which is its key in JSON.
     pub name: &'static str,
-    /// Its key as JSON has it: in quotes, with the colon and the space behind it.
-    pub key: &'static [u8],
+    /// Its key as JSON has it behind another: a comma, the name in quotes, a colon, spaces between them.
+    pub next_key: &'static [u8],
+    /// [`next_key`](Self::next_key) with spaces behind it, where `tag` is not 0: an array is copied without a call.
+    pub short_key: [u8; 32],
+    /// Its key on the wire, if that is one byte, the value a number that stands once, and the name short; else 0,
+    /// which is no key.
+    pub tag: u8,
     /// How often it occurs.
     pub label: Label,
     /// What it holds.
     pub ty: Type,
     /// How it is presented to people.
     pub show: Show,
+}
+
+impl Field {
+    /// Its key as JSON has it: in quotes, with the colon and the space behind it.
+    #[inline]
+    pub fn key(&self) -> &'static [u8] {
+        self.next_key.get(2..).unwrap_or_default()
+    }
 }
 
 /// How often a field occurs.

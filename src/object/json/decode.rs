@@ -6,11 +6,13 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::{Error, Result};
+use crate::image::payload::Payload;
 use crate::image::{Entry, FirstWord, Image};
-use crate::object::json::Form;
 use crate::object::json::extra::place;
 use crate::object::json::message::Writer;
 use crate::object::json::out::Out;
+use crate::object::json::{Form, flat};
+use crate::object::schema::Message;
 
 /// Bytes of the image that one task turns into JSON (five times as many).
 const PART: usize = 64 << 10;
@@ -83,7 +85,7 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
 pub fn entry(entry: &Entry<'_>, form: &Form, out: &mut Vec<u8>) -> Result<()> {
     let mut text = Out::part(std::mem::take(out), form.pretty, 0);
     let mut problems = Vec::new();
-    let result = object(entry, form, &mut text, &mut problems);
+    let result = entry.schema().and_then(|schema| object(entry, schema, form, &mut text, &mut problems));
     *out = text.buffer;
     result
 }
@@ -150,13 +152,18 @@ fn entries(
     problems: &mut Vec<Problem>,
     streamed: bool,
 ) {
+    let rest = Message::by_name(image.kind().message_name(1));
     for found in image.range(range, false) {
         let found =
             found.and_then(|found| if streamed && form.strict { found.check().map(|()| found) } else { Ok(found) });
         let mark = (!streamed).then(|| out.hold());
         let result = found.and_then(|found| {
             out.separate(!*any);
-            object(&found, form, out, problems)
+            let schema = match (found.index(), rest) {
+                (1.., Some(schema)) => schema,
+                _ => found.schema()?,
+            };
+            object(&found, schema, form, out, problems)
         });
         if let Some(mark) = mark {
             if result.is_err() {
@@ -177,9 +184,18 @@ fn entries(
     }
 }
 
-fn object(found: &Entry<'_>, form: &Form, out: &mut Out<'_>, problems: &mut Vec<Problem>) -> Result<()> {
-    let schema = found.schema()?;
+fn object(
+    found: &Entry<'_>,
+    schema: &'static Message,
+    form: &Form,
+    out: &mut Out<'_>,
+    problems: &mut Vec<Problem>,
+) -> Result<()> {
     let limits = found.image().limits();
+    let is_bare = found.image().kind().row().payload == Payload::Nothing;
+    if !form.pretty && is_bare && flat::object(&mut out.buffer, schema, found.message()) {
+        return Ok(());
+    }
     out.open(b'{');
     let mut writer = Writer { out, form: *form, limits, budget: limits.memory, warnings: Vec::new() };
     let mut any = false;

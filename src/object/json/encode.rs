@@ -132,7 +132,15 @@ pub(crate) fn message<'t>(
     let mut ordered = true;
     lexer.begin(Token::Object)?;
     let mut first = true;
-    while lexer.more(Token::Object, std::mem::take(&mut first))? {
+    loop {
+        while let Some(position) = plain_number(lexer, schema, next, first, out) {
+            first = false;
+            seen |= 1 << position;
+            next = position.saturating_add(1);
+        }
+        if !lexer.more(Token::Object, std::mem::take(&mut first))? {
+            break;
+        }
         let Some(position) = field_position(lexer, schema, next, out, start, limits, &mut others)? else {
             ordered = false;
             continue;
@@ -159,6 +167,39 @@ pub(crate) fn message<'t>(
     Ok(())
 }
 
+/// What most messages are made of, by the shortest way: the key and the number of one of the next fields, as crit
+/// writes them. Gives the position of the field.
+#[inline]
+fn plain_number(
+    lexer: &mut Lexer<'_>,
+    schema: &'static Message,
+    next: usize,
+    first: bool,
+    out: &mut Vec<u8>,
+) -> Option<usize> {
+    for (position, field) in schema.fields.iter().enumerate().skip(next).take(3) {
+        if field.tag == 0 {
+            continue;
+        }
+        let before = *lexer;
+        let Some(value) = lexer.keyed_number(if first { field.key() } else { field.next_key }) else { continue };
+        let raw = match field.ty {
+            Type::Uint64 => Some(value),
+            Type::Uint32 => u32::try_from(value).ok().map(u64::from),
+            ty => Number::to_wire(ty, i128::from(value)),
+        };
+        let Some(raw) = raw else {
+            // out of the type's range: what reads all numbers says so
+            *lexer = before;
+            return None;
+        };
+        out.push(field.tag);
+        varint::write(out, raw);
+        return Some(position);
+    }
+    None
+}
+
 /// Which field a key names.
 enum Position {
     Field(usize),
@@ -178,7 +219,7 @@ fn field_position<'t>(
     others: &mut Option<&mut Others<'t>>,
 ) -> Result<Option<Position>> {
     for (position, field) in schema.fields.iter().enumerate().skip(next).take(3) {
-        if lexer.skip_key(field.key) {
+        if lexer.skip_key(field.key()) {
             return Ok(Some(Position::Field(position)));
         }
     }

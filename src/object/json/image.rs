@@ -17,6 +17,8 @@ const FULL: usize = 256 << 10;
 
 pub(crate) struct ImageWriter<'a> {
     kind: Kind,
+    /// Schemas of the first entry and of the others.
+    schemas: [Option<&'static Message>; 2],
     limits: &'a Limits,
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
@@ -26,7 +28,8 @@ pub(crate) struct ImageWriter<'a> {
 
 impl<'a> ImageWriter<'a> {
     pub(crate) fn new(kind: Kind, limits: &'a Limits, out: &'a mut dyn Write) -> Self {
-        Self { kind, limits, out, buffer: Vec::with_capacity(FULL.saturating_mul(2)), chunked: false }
+        let schemas = [0, 1].map(|index| Message::by_name(kind.message_name(index)));
+        Self { kind, schemas, limits, out, buffer: Vec::with_capacity(FULL.saturating_mul(2)), chunked: false }
     }
 
     /// The words at the start.
@@ -42,7 +45,8 @@ impl<'a> ImageWriter<'a> {
 
     /// One entry with its size and what follows it.
     pub(crate) fn entry(&mut self, lexer: &mut Lexer<'_>, index: u64) -> Result<()> {
-        let Some(schema) = Message::by_name(self.kind.message_name(index)) else {
+        let [first, others] = self.schemas;
+        let Some(schema) = (if index == 0 { first } else { others }) else {
             return Err(lexer.error("images of this kind have no entries"));
         };
         let begin = *lexer;

@@ -190,7 +190,8 @@ fn literal(text: &str) -> Option<i128> {
         _ => (negative, digits),
     };
     let underscores = digits.starts_with('_') && radix == 10 || digits.ends_with('_') || digits.contains("__");
-    let zeros = radix == 10 && digits.len() > 1 && digits.starts_with('0') && !digits.trim_matches(['0', '_']).is_empty();
+    let zeros =
+        radix == 10 && digits.len() > 1 && digits.starts_with('0') && !digits.trim_matches(['0', '_']).is_empty();
     if underscores || zeros {
         return None;
     }

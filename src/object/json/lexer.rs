@@ -140,6 +140,28 @@ impl<'t> Lexer<'t> {
         matches
     }
 
+    /// The plain number behind the next key, if that is exactly `key` and the number has a comma or a bracket behind
+    /// it, as crit writes them. Takes nothing else.
+    #[inline]
+    pub(crate) fn keyed_number(&mut self, key: &[u8]) -> Option<u64> {
+        let rest = self.text.get(self.at..)?;
+        // names differ in their first letters mostly, and comparing all of them costs a call
+        if rest.get(3) != key.get(3) {
+            return None;
+        }
+        let (value, length) = digits(rest.strip_prefix(key)?);
+        let end = self.at.wrapping_add(key.len()).wrapping_add(length);
+        if !(1..=19).contains(&length) || !matches!(self.text.get(end), Some(b',' | b'}')) {
+            return None;
+        }
+        // zeros in front are no number of JSON's
+        if length > 1 && rest.get(key.len()) == Some(&b'0') {
+            return None;
+        }
+        self.at = end;
+        Some(value)
+    }
+
     /// A key and its colon.
     pub(crate) fn key(&mut self) -> Result<Cow<'t, [u8]>> {
         self.space();
@@ -210,13 +232,8 @@ impl<'t> Lexer<'t> {
             self.step();
         }
         let digits = self.at;
-        let mut value = 0u64;
-        // what 19 digits can say fits 64 bits
-        while let Some(byte @ b'0'..=b'9') = self.peek() {
-            value = value.wrapping_mul(10).wrapping_add(u64::from(byte & 0xf));
-            self.step();
-        }
-        let length = self.at.saturating_sub(digits);
+        let (value, length) = self::digits(self.text.get(digits..).unwrap_or_default());
+        self.at = digits.saturating_add(length);
         let leading_zero = length > 1 && self.text.get(digits) == Some(&b'0');
         if length == 0 || leading_zero || matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
             return Err(self.expected("a whole number"));
@@ -297,6 +314,38 @@ impl<'t> Lexer<'t> {
     }
 }
 
+/// The decimal digits at the start of `text`: their value (which wraps beyond 19 of them), and how many there are.
+#[inline]
+fn digits(text: &[u8]) -> (u64, usize) {
+    let mut value = 0u64;
+    let mut rest = text;
+    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        let Some(part) = eight_digits(*eight) else { break };
+        value = value.wrapping_mul(100_000_000).wrapping_add(part);
+        rest = behind;
+    }
+    while let Some((byte @ b'0'..=b'9', behind)) = rest.split_first() {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(byte & 0xf));
+        rest = behind;
+    }
+    (value, text.len().wrapping_sub(rest.len()))
+}
+
+/// Eight digits at once: neighbours are joined to two digits, then four, then eight, all in one word.
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(text);
+    let high = word & 0xf0f0_f0f0_f0f0_f0f0;
+    let carry = word.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0;
+    if high != 0x3030_3030_3030_3030 || carry != high {
+        return None;
+    }
+    let ones = word & 0x0f0f_0f0f_0f0f_0f0f;
+    let twos = (ones.wrapping_mul(2561) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul(6_553_601) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(42_949_672_960_001) >> 32)
+}
+
 /// Hands on the content of a string, piece by piece, with its escapes resolved.
 pub(crate) fn unescape(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), &'static str> {
     let mut rest = content;
@@ -360,6 +409,14 @@ mod tests {
         assert_eq!(number("99999999999999999999").unwrap(), 99_999_999_999_999_999_999);
         for text in ["", "-", "01", "1.5", "1e3", "x", "999999999999999999999999999999999999999999"] {
             assert!(number(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn digits_as_the_standard_library_reads_them(value: u64, behind in "[^0-9]?.{0,9}") {
+            let text = format!("{value}{}", if behind.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &behind });
+            prop_assert_eq!(digits(text.as_bytes()), (value, value.to_string().len()));
         }
     }
 

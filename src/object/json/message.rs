@@ -4,7 +4,7 @@ use crate::base::Limits;
 use crate::object::check::{Broken, fits, is_packable, missing, too_deep, too_large, wrong_wire_type};
 use crate::object::json::integer::{self, Number, low};
 use crate::object::json::out::Out;
-use crate::object::json::{Form, address, base64, quopri, text};
+use crate::object::json::{Form, address, base64, flat, quopri, text};
 use crate::object::schema::{Field, Label, Message, Show, Type};
 use crate::wire::field::{Field as WireField, Fields, Value};
 use crate::wire::varint;
@@ -82,6 +82,9 @@ impl Writer<'_, '_> {
     }
 
     fn object_at(&mut self, message: &'static Message, bytes: &[u8], place: Place) -> Result<(), Broken> {
+        if !self.form.pretty && place.depth > 0 && flat::object(&mut self.out.buffer, message, bytes) {
+            return Ok(());
+        }
         self.out.open(b'{');
         let mut any = false;
         let unknown = self.members_at(message, bytes, &mut any, place)?;
@@ -188,7 +191,7 @@ impl Writer<'_, '_> {
                 return Ok(());
             }
             self.out.separate(!std::mem::replace(&mut pass.any, true));
-            self.out.raw(field.key);
+            self.out.raw(field.key());
             if is_array {
                 pass.open = true;
                 self.out.open(b'[');

@@ -1,0 +1,10 @@
+//! Memory: which pages a process or segment has in the dump, and where their content is.
+
+pub mod blocks;
+pub mod pagemap;
+
+/// The low 32 bits: what protobuf makes of a longer number in such a field.
+#[inline]
+fn low(value: u64) -> u32 {
+    (value & 0xffff_ffff) as u32
+}
