@@ -171,9 +171,10 @@ fn field_row(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
         matches!(field.kind(), Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64);
     let mut short_key = [b' '; 32];
     let key = format!(", \"{}\": ", field.name());
-    let is_short = key.len() <= short_key.len();
-    if is_short {
-        short_key[..key.len()].copy_from_slice(key.as_bytes());
+    let place = short_key.get_mut(..key.len());
+    let is_short = place.is_some();
+    if let Some(place) = place {
+        place.copy_from_slice(key.as_bytes());
     }
     let tag = if is_short && is_integer && field.number() < 16 && !matches!(label, "Repeated" | "Packed") {
         field.number() << 3

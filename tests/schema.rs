@@ -360,7 +360,7 @@ fn static_tables_are_those_of_criu() {
             let row = rows.remove(&(message.name, field.number));
             let row = row.unwrap_or_else(|| panic!("{name}: CRIU has no such field"));
             assert_eq!(field.name, row.get("name"), "{name}");
-            assert_eq!(field.key, format!("\"{}\": ", field.name).as_bytes(), "{name}");
+            assert_eq!(field.key(), format!("\"{}\": ", field.name).as_bytes(), "{name}");
             assert_eq!(type_of(field), (row.get("type"), row.get("type_name")), "{name}");
             let label = match (row.get("label"), row.get("packed")) {
                 ("required", _) => Label::Required,

@@ -6,8 +6,9 @@ use rayon::iter::plumbing::{Consumer, Producer, ProducerCallback, UnindexedConsu
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 
 use crate::base::Result;
+use crate::image::entry::{Entries, Entry};
 use crate::image::index::STRIDE;
-use crate::image::v1::{Entries, Entry, Image};
+use crate::image::v1::Image;
 
 /// The entries of an image, in parallel. Made by [`Image::par_iter`].
 #[derive(Clone, Debug)]

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use crate::base::{Error, Result};
+use crate::object::json::digits::digits;
+use crate::object::json::escape::unescape;
 
 /// A position in JSON text.
 #[derive(Clone, Copy, Debug)]
@@ -231,17 +233,17 @@ impl<'t> Lexer<'t> {
         if negative {
             self.step();
         }
-        let digits = self.at;
-        let (value, length) = self::digits(self.text.get(digits..).unwrap_or_default());
-        self.at = digits.saturating_add(length);
-        let leading_zero = length > 1 && self.text.get(digits) == Some(&b'0');
+        let first = self.at;
+        let (value, length) = digits(self.text.get(first..).unwrap_or_default());
+        self.at = first.saturating_add(length);
+        let leading_zero = length > 1 && self.text.get(first) == Some(&b'0');
         if length == 0 || leading_zero || matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
             return Err(self.expected("a whole number"));
         }
         let value = if length <= 19 {
             i128::from(value)
         } else {
-            let text = self.text.get(digits..self.at).and_then(|text| std::str::from_utf8(text).ok());
+            let text = self.text.get(first..self.at).and_then(|text| std::str::from_utf8(text).ok());
             let wide = text.and_then(|text| text.parse::<u128>().ok()).and_then(|value| i128::try_from(value).ok());
             match wide {
                 Some(value) => value,
@@ -314,87 +316,6 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// The decimal digits at the start of `text`: their value (which wraps beyond 19 of them), and how many there are.
-#[inline]
-fn digits(text: &[u8]) -> (u64, usize) {
-    let mut value = 0u64;
-    let mut rest = text;
-    while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        let Some(part) = eight_digits(*eight) else { break };
-        value = value.wrapping_mul(100_000_000).wrapping_add(part);
-        rest = behind;
-    }
-    while let Some((byte @ b'0'..=b'9', behind)) = rest.split_first() {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(byte & 0xf));
-        rest = behind;
-    }
-    (value, text.len().wrapping_sub(rest.len()))
-}
-
-/// Eight digits at once: neighbours are joined to two digits, then four, then eight, all in one word.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<u64> {
-    let word = u64::from_le_bytes(text);
-    let high = word & 0xf0f0_f0f0_f0f0_f0f0;
-    let carry = word.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0;
-    if high != 0x3030_3030_3030_3030 || carry != high {
-        return None;
-    }
-    let ones = word & 0x0f0f_0f0f_0f0f_0f0f;
-    let twos = (ones.wrapping_mul(2561) >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = (twos.wrapping_mul(6_553_601) >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul(42_949_672_960_001) >> 32)
-}
-
-/// Hands on the content of a string, piece by piece, with its escapes resolved.
-pub(crate) fn unescape(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), &'static str> {
-    let mut rest = content;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'\\') {
-        let (plain, behind) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        take(plain);
-        let escape = behind.get(1).copied().ok_or("expected an escape behind `\\`")?;
-        rest = behind.get(2..).unwrap_or_default();
-        match escape {
-            b'"' | b'\\' | b'/' => take(&[escape]),
-            b'n' => take(b"\n"),
-            b't' => take(b"\t"),
-            b'r' => take(b"\r"),
-            b'b' => take(b"\x08"),
-            b'f' => take(b"\x0c"),
-            b'u' => {
-                let high = unit(rest)?;
-                rest = rest.get(4..).unwrap_or_default();
-                let code = match high {
-                    0xd800..=0xdbff => {
-                        let low = rest.strip_prefix(b"\\u").ok_or("expected the second half of a surrogate pair")?;
-                        let low = match unit(low)? {
-                            low @ 0xdc00..=0xdfff => low,
-                            _ => return Err("expected the second half of a surrogate pair"),
-                        };
-                        rest = rest.get(6..).unwrap_or_default();
-                        0x10000 + ((high & 0x3ff) << 10 | low & 0x3ff)
-                    }
-                    code => code,
-                };
-                let character = char::from_u32(code).ok_or("expected a character, found half a surrogate pair")?;
-                take(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            _ => return Err("expected one of the escapes of JSON behind `\\`"),
-        }
-    }
-    take(rest);
-    Ok(())
-}
-
-/// Four hexadecimal digits.
-fn unit(text: &[u8]) -> Result<u32, &'static str> {
-    text.get(..4)
-        .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or("expected four hexadecimal digits behind `\\u`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,14 +330,6 @@ mod tests {
         assert_eq!(number("99999999999999999999").unwrap(), 99_999_999_999_999_999_999);
         for text in ["", "-", "01", "1.5", "1e3", "x", "999999999999999999999999999999999999999999"] {
             assert!(number(text).is_err(), "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn digits_as_the_standard_library_reads_them(value: u64, behind in "[^0-9]?.{0,9}") {
-            let text = format!("{value}{}", if behind.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &behind });
-            prop_assert_eq!(digits(text.as_bytes()), (value, value.to_string().len()));
         }
     }
 

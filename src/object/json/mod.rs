@@ -7,16 +7,20 @@
 mod address;
 mod base64;
 mod decode;
+mod digits;
 mod encode;
+mod escape;
 mod extra;
 mod flat;
 mod image;
 mod integer;
 mod lexer;
 mod message;
+mod order;
 mod out;
 mod quopri;
 mod text;
+mod value;
 
 pub use decode::{decode, entry};
 pub use encode::encode;
