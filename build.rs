@@ -29,8 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).open_files(&files)?;
-    let pool = compiler.descriptor_pool();
-    fs::write(out.join("v1.fds"), compiler.encode_file_descriptor_set())?;
+    let descriptors = compiler.encode_file_descriptor_set();
+    // not `compiler.descriptor_pool()`: it was made before options were read, so nothing in it is packed
+    let pool = DescriptorPool::decode(&descriptors[..])?;
+    fs::write(out.join("v1.fds"), &descriptors)?;
     fs::write(out.join("v1_schema.rs"), tables(&pool)?)?;
 
     let mut set = compiler.file_descriptor_set();
@@ -167,13 +169,19 @@ fn field_row(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
     };
     let is_integer =
         matches!(field.kind(), Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64);
-    let tag = if is_integer && field.number() < 16 && !matches!(label, "Repeated" | "Packed") {
+    let mut short_key = [b' '; 32];
+    let key = format!(", \"{}\": ", field.name());
+    let is_short = key.len() <= short_key.len();
+    if is_short {
+        short_key[..key.len()].copy_from_slice(key.as_bytes());
+    }
+    let tag = if is_short && is_integer && field.number() < 16 && !matches!(label, "Repeated" | "Packed") {
         field.number() << 3
     } else {
         0
     };
     Ok(format!(
-        "Field {{ number: {}, name: {:?}, next_key: b\", \\\"{}\\\": \", tag: {tag}, label: Label::{label}, ty: Type::{ty}, show: Show::{} }}",
+        "Field {{ number: {}, name: {:?}, next_key: b\", \\\"{}\\\": \", short_key: {short_key:?}, tag: {tag}, label: Label::{label}, ty: Type::{ty}, show: Show::{} }}",
         field.number(),
         field.name(),
         field.name(),

@@ -14,7 +14,8 @@ use crate::base::{Error, Result};
 
 /// A file being written. Nothing is at its path before [`finish`](Self::finish); dropping it leaves no trace.
 pub struct Sink {
-    file: File,
+    /// Open until the content is complete.
+    file: Option<File>,
     target: PathBuf,
     stage: Stage,
 }
@@ -48,7 +49,7 @@ impl Sink {
             }
             if kind.is_char_device() || kind.is_block_device() || kind.is_fifo() || kind.is_socket() {
                 let file = OpenOptions::new().write(true).open(&target).map_err(failed)?;
-                return Ok(Self { file, target, stage: Stage::Direct });
+                return Ok(Self { file: Some(file), target, stage: Stage::Direct });
             }
             // CREAT would fail where the file is not ours to change; say so before the work, not after it
             OpenOptions::new().write(true).open(&target).map_err(failed)?;
@@ -69,27 +70,30 @@ impl Sink {
             let mode = meta.permissions().mode();
             file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
         }
-        Ok(Self { file, target, stage })
+        Ok(Self { file: Some(file), target, stage })
     }
 
     /// Syncs the content and puts it in place. Errors leave what was there before.
     pub fn finish(self) -> Result<()> {
-        Batch { sinks: vec![self] }.commit()
+        let mut batch = Batch::default();
+        batch.add(self)?;
+        batch.commit()
     }
 
     fn error(&self, what: &'static str, error: impl Into<io::Error>) -> Error {
         Error::io(what, error).in_image(self.target.to_string_lossy())
     }
 
-    fn is_staged(&self) -> bool {
-        matches!(self.stage, Stage::Nameless | Stage::Named(_))
-    }
-
-    /// Gives the content a name beside the target; from here on only renaming is left to do.
-    fn name(&mut self) -> Result<()> {
+    /// Syncs the content, gives it a name beside the target and closes it; from here on only renaming is left to do.
+    fn stage(&mut self) -> Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        if matches!(self.stage, Stage::Direct) {
+            return Ok(());
+        }
+        file.sync_all().map_err(|error| self.error("cannot sync", error))?;
         if matches!(self.stage, Stage::Nameless) {
             let name = temporary(&self.target);
-            let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
             rustix::fs::linkat(CWD, own.as_str(), CWD, &name, AtFlags::SYMLINK_FOLLOW)
                 .map_err(|error| self.error("cannot give the written file a name", error))?;
             self.stage = Stage::Named(name);
@@ -100,11 +104,14 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.file.write(buffer)
+        match &mut self.file {
+            Some(file) => file.write(buffer),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), File::flush)
     }
 }
 
@@ -123,21 +130,20 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a written file.
-    pub fn add(&mut self, sink: Sink) {
+    /// Adds a written file: syncs its content, gives it a temporary name and closes it, so that a batch may have more
+    /// files than a process may have open.
+    ///
+    /// Errors: the content cannot be synced.
+    pub fn add(&mut self, mut sink: Sink) -> Result<()> {
+        sink.stage()?;
         self.sinks.push(sink);
+        Ok(())
     }
 
-    /// Syncs all contents, then puts them in place. If one cannot be, those before it are put back as they were.
+    /// Puts all files in place. If one cannot be, those before it are put back as they were.
     ///
     /// Errors: the first thing that failed; all targets are then as before.
     pub fn commit(mut self) -> Result<()> {
-        for sink in &mut self.sinks {
-            if sink.is_staged() {
-                sink.file.sync_all().map_err(|error| sink.error("cannot sync", error))?;
-                sink.name()?;
-            }
-        }
         let mut undo: Vec<(PathBuf, Option<PathBuf>)> = Vec::new();
         let mut failure = None;
         for sink in &mut self.sinks {
@@ -255,7 +261,7 @@ mod tests {
         for path in [&one, &two] {
             let mut sink = Sink::create(path).unwrap();
             sink.write_all(b"new").unwrap();
-            batch.add(sink);
+            batch.add(sink).unwrap();
         }
         // something that rename cannot replace appears where the second file should go
         fs::create_dir(&two).unwrap();

@@ -290,15 +290,21 @@ impl Image {
 
     #[cold]
     fn cut_size(&self, at: usize, index: usize) -> Error {
+        let (at, width) = self.size_word(at);
         let found = self.bytes.len().saturating_sub(at);
-        let error = Error::format(format!("expected the size of an entry, 4 bytes, found {found}"));
+        let error = Error::format(format!("expected the size of an entry, {width} bytes, found {found}"));
         self.place(error, at, index).hint("the file is cut short")
+    }
+
+    /// Where the size of an entry is and how many bytes it has, for an entry thought to begin at `at`.
+    fn size_word(&self, at: usize) -> (usize, usize) {
+        if self.kind.row().shape == Shape::Plugin { (0, 8) } else { (at, 4) }
     }
 
     #[cold]
     fn cut_message(&self, at: usize, index: usize, size: u64, found: usize) -> Error {
         let error = Error::format(format!("expected an entry of {size} bytes, found {found} to the end of the file"));
-        self.place(error, at.saturating_sub(4), index)
+        self.place(error, self.size_word(at.saturating_sub(4)).0, index)
             .hint("the file is cut short, or the size before the entry is wrong")
     }
 

@@ -150,7 +150,7 @@ impl Check<'_> {
     /// One more element of a vector; a field that does not repeat is part of its message's struct.
     fn element(&mut self, field: &Field, size: usize, base: usize) -> Result<(), Broken> {
         match field.label {
-            Label::Repeated | Label::Packed => self.spend(size, base),
+            Label::Repeated | Label::Packed => self.spend(size, base).map_err(|broken| broken.inside(field)),
             _ => Ok(()),
         }
     }

@@ -24,7 +24,10 @@ pub struct Field {
     pub name: &'static str,
     /// Its key as JSON has it behind another: a comma, the name in quotes, a colon, spaces between them.
     pub next_key: &'static [u8],
-    /// Its key on the wire, if that is one byte and the value a number that stands once; else 0, which is no key.
+    /// [`next_key`](Self::next_key) with spaces behind it, where `tag` is not 0: an array is copied without a call.
+    pub short_key: [u8; 32],
+    /// Its key on the wire, if that is one byte, the value a number that stands once, and the name short; else 0,
+    /// which is no key.
     pub tag: u8,
     /// How often it occurs.
     pub label: Label,

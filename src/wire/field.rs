@@ -62,21 +62,6 @@ impl<'a> Fields<'a> {
         self.at
     }
 
-    /// The next byte: a key, if the key is short.
-    #[inline]
-    pub fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    /// Takes the next field, whose key must be one byte and whose value a varint that is not cut. `None`, and nothing
-    /// taken, if the varint is broken.
-    #[inline]
-    pub fn short_varint(&mut self) -> Option<u64> {
-        let (value, end) = varint::read(self.bytes, self.at.wrapping_add(1)).ok()?;
-        self.at = end;
-        Some(value)
-    }
-
     #[inline]
     fn read(&mut self) -> Result<Field<'a>, WireError> {
         let start = self.at;

@@ -66,7 +66,7 @@ pub fn write(out: &mut Vec<u8>, mut value: u64) {
     out.push((value & 0x7f) as u8);
 }
 
-/// How many bytes [`write`] takes for `value`.
+/// How many bytes [`write()`] takes for `value`.
 #[inline]
 pub fn length(value: u64) -> usize {
     let bits = 64u32.saturating_sub((value | 1).leading_zeros());

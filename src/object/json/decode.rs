@@ -6,11 +6,12 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::{Error, Result};
+use crate::image::payload::Payload;
 use crate::image::{Entry, FirstWord, Image};
-use crate::object::json::Form;
 use crate::object::json::extra::place;
 use crate::object::json::message::Writer;
 use crate::object::json::out::Out;
+use crate::object::json::{Form, flat};
 use crate::object::schema::Message;
 
 /// Bytes of the image that one task turns into JSON (five times as many).
@@ -191,6 +192,10 @@ fn object(
     problems: &mut Vec<Problem>,
 ) -> Result<()> {
     let limits = found.image().limits();
+    let is_bare = found.image().kind().row().payload == Payload::Nothing;
+    if !form.pretty && is_bare && flat::object(&mut out.buffer, schema, found.message()) {
+        return Ok(());
+    }
     out.open(b'{');
     let mut writer = Writer { out, form: *form, limits, budget: limits.memory, warnings: Vec::new() };
     let mut any = false;

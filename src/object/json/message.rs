@@ -4,7 +4,7 @@ use crate::base::Limits;
 use crate::object::check::{Broken, fits, is_packable, missing, too_deep, too_large, wrong_wire_type};
 use crate::object::json::integer::{self, Number, low};
 use crate::object::json::out::Out;
-use crate::object::json::{Form, address, base64, quopri, text};
+use crate::object::json::{Form, address, base64, flat, quopri, text};
 use crate::object::schema::{Field, Label, Message, Show, Type};
 use crate::wire::field::{Field as WireField, Fields, Value};
 use crate::wire::varint;
@@ -82,6 +82,9 @@ impl Writer<'_, '_> {
     }
 
     fn object_at(&mut self, message: &'static Message, bytes: &[u8], place: Place) -> Result<(), Broken> {
+        if !self.form.pretty && place.depth > 0 && flat::object(&mut self.out.buffer, message, bytes) {
+            return Ok(());
+        }
         self.out.open(b'{');
         let mut any = false;
         let unknown = self.members_at(message, bytes, &mut any, place)?;
@@ -143,13 +146,7 @@ impl Writer<'_, '_> {
 
     fn pass(&mut self, message: &'static Message, bytes: &[u8], place: Place) -> Result<Pass, End> {
         let mut pass = Pass::default();
-        let plain = !self.form.pretty;
-        let mut fields = Fields::new(bytes);
-        loop {
-            if plain && !pass.open {
-                self.plain_numbers(&mut pass, message, &mut fields);
-            }
-            let Some(found) = fields.next() else { break };
+        for found in Fields::new(bytes) {
             let found = found.map_err(|error| Broken::wire(error, place.base))?;
             self.field(&mut pass, message, &found, place)?;
         }
@@ -157,26 +154,6 @@ impl Writer<'_, '_> {
             self.end_array(&mut pass, message);
         }
         Ok(pass)
-    }
-
-    /// What most messages are made of, and pagemaps of nothing else, by the shortest way: numbers that stand once, in
-    /// ascending order, with keys of one byte. Stops before anything else.
-    #[inline]
-    fn plain_numbers(&mut self, pass: &mut Pass, message: &'static Message, fields: &mut Fields<'_>) {
-        let mut next = pass.next;
-        while let Some(tag) = fields.peek() {
-            let rest = message.fields.get(next..).unwrap_or_default();
-            let Some(skipped) = rest.iter().take(3).position(|field| field.tag == tag) else { break };
-            let Some(field) = rest.get(skipped) else { break };
-            let Some(raw) = fields.short_varint() else { break };
-            let position = next.wrapping_add(skipped);
-            next = position.wrapping_add(1);
-            pass.seen |= 1 << position;
-            let key = if std::mem::replace(&mut pass.any, true) { field.next_key } else { field.key() };
-            self.out.raw(key);
-            integer::plain(self.out, Number::from_wire(field.ty, raw));
-        }
-        pass.next = next;
     }
 
     #[inline]

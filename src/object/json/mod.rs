@@ -9,6 +9,7 @@ mod base64;
 mod decode;
 mod encode;
 mod extra;
+mod flat;
 mod image;
 mod integer;
 mod lexer;

@@ -1,0 +1,8 @@
+//! What the tests share. Nothing here uses the library's own reading code where it makes or judges images.
+#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_lossless)]
+
+pub mod random;
+pub mod rng;
+pub mod tables;
+pub mod writer;
