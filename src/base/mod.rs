@@ -1,10 +1,17 @@
-//! What knows nothing of CRIU: errors, limits, the memory map, the sink that writers use, and what tools report to.
+//! What knows nothing of CRIU: errors, limits, names, the memory map, the sink that writers use, and what views and
+//! tools report to.
 
+pub mod address;
 pub mod error;
 pub mod limits;
+pub mod listing;
 pub mod map;
+pub mod name;
 pub mod report;
 pub mod sink;
 
+pub use address::Address;
 pub use error::{Error, ErrorKind, Result};
 pub use limits::Limits;
+pub use listing::Listing;
+pub use name::Name;

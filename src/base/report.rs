@@ -1,8 +1,11 @@
 //! What views and tools are handed to report to: typed rows go one by one to whoever asked, nothing is printed here.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::base::Result;
+use serde::Serialize;
+
+use crate::base::{Error, Result};
 
 /// Takes rows one by one. An error ends the question that asked.
 pub trait Rows<R> {
@@ -10,7 +13,130 @@ pub trait Rows<R> {
     fn row(&mut self, row: R) -> Result<()>;
 
     /// Takes an error that concerns one object; the question goes on with the next.
-    fn problem(&mut self, error: crate::base::Error) -> Result<()>;
+    fn problem(&mut self, error: Error) -> Result<()>;
+
+    /// Takes several.
+    fn problems(&mut self, errors: impl IntoIterator<Item = Error>) -> Result<()>
+    where
+        Self: Sized,
+    {
+        errors.into_iter().try_for_each(|error| self.problem(error))
+    }
+}
+
+/// Rows in memory: for tests, and for library users who want all of them.
+#[derive(Debug)]
+pub struct Collect<R> {
+    /// The rows.
+    pub rows: Vec<R>,
+    /// The errors that concern one object each.
+    pub problems: Vec<Error>,
+}
+
+impl<R> Default for Collect<R> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), problems: Vec::new() }
+    }
+}
+
+impl<R> Rows<R> for Collect<R> {
+    fn row(&mut self, row: R) -> Result<()> {
+        self.rows.push(row);
+        Ok(())
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.problems.push(error);
+        Ok(())
+    }
+}
+
+/// A row of a table. As JSON it is what `Serialize` says; as text it has a cell for each column.
+pub trait Row: Serialize {
+    /// The columns, from left to right.
+    const COLUMNS: &'static [Column];
+
+    /// A cell for each of [`COLUMNS`](Self::COLUMNS).
+    fn cells(&self) -> Vec<Cell>;
+}
+
+/// One answer that is not a table: named values, one below the other.
+pub trait Card: Serialize {
+    /// The names and values, in order.
+    fn facts(&self) -> Vec<Fact>;
+}
+
+/// A line, or a few, of a [`Card`].
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// What it is.
+    pub name: &'static str,
+    /// Its values, one below the other.
+    pub values: Vec<Cell>,
+}
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its heading.
+    pub name: &'static str,
+    /// On which side its cells are flush.
+    pub align: Align,
+    /// Columns that do not fit are left out, those with the highest number first. 0 is never left out.
+    pub priority: u8,
+    /// Whether its cells may be shortened where the line is too narrow.
+    pub shrinks: bool,
+}
+
+impl Column {
+    /// A column of text.
+    pub const fn text(name: &'static str, priority: u8) -> Self {
+        Self { name, align: Align::Left, priority, shrinks: false }
+    }
+
+    /// A column of numbers.
+    pub const fn number(name: &'static str, priority: u8) -> Self {
+        Self { name, align: Align::Right, priority, shrinks: false }
+    }
+
+    /// A column of text that may be shortened.
+    pub const fn long(name: &'static str, priority: u8) -> Self {
+        Self { name, align: Align::Left, priority, shrinks: true }
+    }
+}
+
+/// Where a column's cells are flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Left: text.
+    Left,
+    /// Right: numbers.
+    Right,
+}
+
+/// The text of one cell, fit for a terminal: names in it are escaped, as their `Display` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// There is no such value.
+    Empty,
+    /// Text.
+    Text(Cow<'static, str>),
+    /// A count of bytes, shown in units that people read.
+    Size(u64),
+    /// Text that asks for attention: a zombie, a reference that leads nowhere.
+    Odd(Cow<'static, str>),
+}
+
+impl Cell {
+    /// Text made from what can be printed.
+    pub fn text(value: impl std::fmt::Display) -> Self {
+        Self::Text(Cow::Owned(value.to_string()))
+    }
+
+    /// Text, or nothing.
+    pub fn maybe(value: Option<impl std::fmt::Display>) -> Self {
+        value.map_or(Self::Empty, Self::text)
+    }
 }
 
 /// How far long work has come.

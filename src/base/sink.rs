@@ -75,22 +75,24 @@ impl Sink {
 
     /// Syncs the content and puts it in place. Errors leave what was there before.
     pub fn finish(self) -> Result<()> {
-        let mut batch = Batch::default();
-        batch.add(self)?;
-        batch.commit()
+        let mut sink = self;
+        if let (Some(file), false) = (&sink.file, matches!(sink.stage, Stage::Direct)) {
+            file.sync_all().map_err(|error| sink.error("cannot sync", error))?;
+        }
+        sink.stage()?;
+        Batch { sinks: vec![sink] }.replace()
     }
 
     fn error(&self, what: &'static str, error: impl Into<io::Error>) -> Error {
         Error::io(what, error).in_image(self.target.to_string_lossy())
     }
 
-    /// Syncs the content, gives it a name beside the target and closes it; from here on only renaming is left to do.
+    /// Gives the content a name beside the target and closes it; from here on only renaming is left to do.
     fn stage(&mut self) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
         if matches!(self.stage, Stage::Direct) {
             return Ok(());
         }
-        file.sync_all().map_err(|error| self.error("cannot sync", error))?;
         if matches!(self.stage, Stage::Nameless) {
             let name = temporary(&self.target);
             let own = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -130,26 +132,47 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a written file: syncs its content, gives it a temporary name and closes it, so that a batch may have more
-    /// files than a process may have open.
+    /// Adds a written file: gives it a temporary name and closes it, so that a batch may have more files than a process
+    /// may have open.
     ///
-    /// Errors: the content cannot be synced.
+    /// Errors: the directory takes no more files.
     pub fn add(&mut self, mut sink: Sink) -> Result<()> {
         sink.stage()?;
         self.sinks.push(sink);
         Ok(())
     }
 
-    /// Puts all files in place. If one cannot be, those before it are put back as they were.
+    /// Syncs all contents, then puts the files in place. If one cannot be, those before it are put back as they were.
     ///
     /// Errors: the first thing that failed; all targets are then as before.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
+        for directory in self.directories() {
+            // once for the file system, not once for each of perhaps thousands of files
+            let failed = |error: io::Error| Error::io("cannot sync", error).in_image(directory.to_string_lossy());
+            let open = File::open(directory).map_err(failed)?;
+            rustix::fs::syncfs(&open).map_err(|error| failed(error.into()))?;
+        }
+        self.replace()
+    }
+
+    fn directories(&self) -> Vec<&Path> {
+        let staged = self.sinks.iter().filter(|sink| !matches!(sink.stage, Stage::Direct));
+        let mut directories: Vec<&Path> = staged.map(|sink| parent(&sink.target)).collect();
+        directories.sort();
+        directories.dedup();
+        directories
+    }
+
+    fn replace(mut self) -> Result<()> {
         let mut undo: Vec<(PathBuf, Option<PathBuf>)> = Vec::new();
         let mut failure = None;
+        let alone = self.sinks.len() == 1;
         for sink in &mut self.sinks {
             let Stage::Named(name) = &sink.stage else { continue };
             let kept = temporary(&sink.target);
-            let kept = match fs::hard_link(&sink.target, &kept) {
+            // one file is replaced by renaming alone, also where there are no hard links
+            let linked = if alone { Err(io::ErrorKind::NotFound.into()) } else { fs::hard_link(&sink.target, &kept) };
+            let kept = match linked {
                 Ok(()) => Some(kept),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => {
@@ -178,10 +201,7 @@ impl Batch {
         if let Some(error) = failure {
             return Err(error);
         }
-        let mut directories: Vec<&Path> = self.sinks.iter().map(|sink| parent(&sink.target)).collect();
-        directories.sort();
-        directories.dedup();
-        for directory in directories {
+        for directory in self.directories() {
             // A directory that cannot be synced (some network file systems) is not a reason to fail: the file is.
             let _ = File::open(directory).and_then(|directory| directory.sync_all());
         }

@@ -1,11 +1,46 @@
 //! A dump as opened: its images by kind and number, and the model that joins them.
+//!
+//! The structs here are this library's own, filled from the messages of version 1 of the format; prost's do not get
+//! past this layer. A reference that leads nowhere is shown as such, and an entry that cannot be read costs only
+//! itself: lists come as [`Listing`]s, which have the errors beside what could be read.
+
+pub mod census;
+pub mod cgroup;
+pub mod credentials;
+pub mod device;
+pub mod fd;
+pub mod file;
+pub mod files;
+pub mod ghost;
+pub mod inventory;
+pub mod ipc;
+pub mod limit;
+pub mod lock;
+pub mod mount;
+mod names;
+pub mod namespace;
+mod old_files;
+pub mod pipe;
+pub mod registers;
+pub mod resident;
+pub mod signal;
+pub mod socket;
+pub mod space;
+pub mod special;
+pub mod task;
+pub mod thread;
+pub mod timer;
+pub mod tree;
+pub mod tty;
+pub mod watch;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::map::Access;
-use crate::base::{Error, Limits, Result};
+use crate::base::{Error, Limits, Listing, Result};
 use crate::image::{Image, Kind};
+use crate::object::Object;
 use crate::source::Source;
 use crate::source::dir::Dir;
 
@@ -45,6 +80,16 @@ pub struct Checkpoint {
     source: Arc<dyn Source>,
     images: Vec<ImageName>,
     limits: Limits,
+    cache: Cache,
+}
+
+/// What several questions need, read when the first does.
+#[derive(Default)]
+struct Cache {
+    inventory: OnceLock<Result<inventory::Inventory>>,
+    files: OnceLock<Result<files::Files>>,
+    tables: OnceLock<Result<fd::Tables>>,
+    queues: OnceLock<fd::Queues>,
 }
 
 impl Checkpoint {
@@ -72,7 +117,7 @@ impl Checkpoint {
             })
             .collect();
         images.sort_unstable();
-        Self { source, images, limits }
+        Self { source, images, limits, cache: Cache::default() }
     }
 
     /// Where its images come from.
@@ -129,5 +174,35 @@ impl Checkpoint {
     /// Opens one of [`images`](Self::images).
     pub fn open_image(&self, name: &ImageName) -> Result<Image> {
         Image::of_kind(&name.file, name.kind, name.id, self.source.open(&name.file)?, self.limits)
+    }
+
+    fn has(&self, kind: Kind, id: u64) -> bool {
+        self.images_of(kind).binary_search_by_key(&id, |image| image.id).is_ok()
+    }
+
+    /// Every entry of an image as a `T`; none where the dump lacks the image.
+    fn each<T: Object>(&self, kind: Kind, id: u64) -> Result<Vec<Result<T>>> {
+        match self.find(kind, id)? {
+            Some(image) => Ok(image.iter().map(|entry| entry.and_then(|entry| entry.decode())).collect()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn entries_of<T: Object>(&self, kind: Kind, id: u64) -> Result<Listing<T>> {
+        Ok(self.each(kind, id)?.into_iter().collect())
+    }
+
+    /// The entries of an image without a number; an image that cannot be opened is one more problem.
+    fn entries_or_problem<T: Object>(&self, kind: Kind, problems: &mut Vec<Error>) -> Vec<T> {
+        match self.entries_of(kind, 0) {
+            Ok(listing) => {
+                problems.extend(listing.problems);
+                listing.items
+            }
+            Err(error) => {
+                problems.push(error);
+                Vec::new()
+            }
+        }
     }
 }

@@ -30,7 +30,6 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
         return Err(Error::usage(format!("{} images are raw bytes, expected one with entries", image.kind().name()))
             .in_image(image.name()));
     }
-    let refused = |error| Error::io("cannot write JSON", error);
     let mut text = Out::to(out, form.pretty, 0);
     text.open(b'{');
     text.key(true, "magic");
@@ -47,6 +46,12 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
     let mut problems = Vec::new();
     let mut batch: Vec<Range<usize>> = Vec::new();
     let mut written: Vec<Part> = Vec::new();
+    if image.bytes().len() <= PART {
+        // not worth waking threads for
+        entries(image, form, &mut text, 0..image.len(), &mut any, &mut problems, true);
+        tell(&mut problems, form, warn)?;
+        return end(image, form, text, any, warn);
+    }
     let full = rayon::current_num_threads().saturating_mul(4);
     for (range, bytes) in image.parts(PART) {
         let large = bytes > LARGE;
@@ -70,13 +75,23 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
     written = turn(image, form, &mut text, written, batch, &mut any, &mut problems)?;
     turn(image, form, &mut text, written, Vec::new(), &mut any, &mut problems)?;
     tell(&mut problems, form, warn)?;
+    end(image, form, text, any, warn)
+}
+
+fn end(image: &Image, form: &Form, mut text: Out<'_>, any: bool, warn: &mut dyn FnMut(Error)) -> Result<()> {
     if let Some(fault) = image.fault() {
-        problems.push(Problem { error: fault.clone(), fatal: true });
-        tell(&mut problems, form, warn)?;
+        if !form.strict {
+            return Err(fault.clone());
+        }
+        warn(fault.clone());
     }
     text.close(b']', !any);
     text.close(b'}', false);
     text.flush().map_err(refused)
+}
+
+fn refused(error: std::io::Error) -> Error {
+    Error::io("cannot write JSON", error)
 }
 
 /// One entry as a JSON object, appended to `out`.

@@ -49,7 +49,8 @@ impl Writer<'_, '_> {
         }
         let pass = match self.pass(message, &ordered, place) {
             Ok(pass) => pass,
-            Err(End::Broken(broken)) => return Err(broken),
+            // the place in what was put in order says nothing; the message's own does
+            Err(End::Broken(broken)) => return Err(Broken { offset: place.base, ..broken }),
             Err(End::Unordered) => return Err(too_large(self.limits, place.base)),
         };
         *any = pass.any;

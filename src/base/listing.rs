@@ -1,0 +1,73 @@
+//! Several objects of which some may be broken.
+
+use std::ops::Deref;
+
+use crate::base::{Error, Result};
+
+/// What could be read, and what could not: an error that concerns one object does not cost the others.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Listing<T> {
+    /// The objects, in the order of the dump.
+    pub items: Vec<T>,
+    /// One error for each object that is not among them.
+    pub problems: Vec<Error>,
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), problems: Vec::new() }
+    }
+}
+
+impl<T> Listing<T> {
+    /// The objects, or the first error if there is one.
+    pub fn all(self) -> Result<Vec<T>> {
+        match self.problems.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(self.items),
+        }
+    }
+
+    /// Adds an object, or the reason why there is none.
+    pub fn push(&mut self, item: Result<T>) {
+        match item {
+            Ok(item) => self.items.push(item),
+            Err(error) => self.problems.push(error),
+        }
+    }
+}
+
+impl<T> Deref for Listing<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<T> IntoIterator for Listing<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Listing<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.iter()
+    }
+}
+
+impl<T> FromIterator<Result<T>> for Listing<T> {
+    fn from_iter<I: IntoIterator<Item = Result<T>>>(items: I) -> Self {
+        let mut listing = Self::default();
+        items.into_iter().for_each(|item| listing.push(item));
+        listing
+    }
+}

@@ -1,0 +1,261 @@
+//! All open files of a dump: `files.img`, or the image per type of dumps before v3.4, joined with what they refer to.
+
+use std::collections::HashMap;
+
+use rayon::iter::ParallelIterator;
+
+use crate::base::{Error, Name, Result};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::file::{File, FileType, OpenFlags, Regular, Remap, What};
+use crate::checkpoint::pipe::{Fifo, PipeEnd};
+use crate::checkpoint::signal::SignalSet;
+use crate::checkpoint::socket::{InetSocket, NetlinkSocket, PacketSocket, UnixSocket};
+use crate::checkpoint::special::{BpfMap, Memfd, Timer};
+use crate::checkpoint::tty::Tty;
+use crate::checkpoint::watch::{EpollTarget, FanotifyMark, InotifyWatch};
+use crate::checkpoint::{names, old_files};
+use crate::image::{Entry, Image, Kind};
+use crate::object::v1::{self, FdTypes};
+
+/// The open files of a dump, in its order.
+#[derive(Debug, Default)]
+pub struct Files {
+    files: Vec<File>,
+    by_key: HashMap<(FileType, u32), usize>,
+    pipes: HashMap<u32, Vec<usize>>,
+    unix: HashMap<u32, usize>,
+    /// What could not be read.
+    pub problems: Vec<Error>,
+}
+
+/// What entries of files refer to in other images.
+#[derive(Default)]
+struct Others {
+    paths: HashMap<u32, Name>,
+    remaps: HashMap<u32, Remap>,
+    memfds: HashMap<u64, v1::MemfdInodeEntry>,
+    ttys: HashMap<u32, v1::TtyInfoEntry>,
+}
+
+/// Images with more entries than this are decoded in parallel; waking the threads costs more for smaller ones.
+const MANY: usize = 4096;
+
+impl Files {
+    /// The file of this type and number.
+    pub fn get(&self, file_type: FileType, id: u32) -> Option<&File> {
+        self.files.get(*self.by_key.get(&(file_type, id))?)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, File> {
+        self.files.iter()
+    }
+
+    /// The ends of a pipe or fifo.
+    pub fn ends(&self, pipe_id: u32) -> impl Iterator<Item = &File> {
+        self.pipes.get(&pipe_id).into_iter().flatten().filter_map(|&position| self.files.get(position))
+    }
+
+    /// The unix socket with this inode.
+    pub fn unix(&self, ino: u32) -> Option<&File> {
+        self.files.get(*self.unix.get(&ino)?)
+    }
+
+    fn add(&mut self, file: File) {
+        let position = self.files.len();
+        match &file.what {
+            What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }) => {
+                self.pipes.entry(*pipe_id).or_default().push(position);
+            }
+            What::Unix(socket) => {
+                self.unix.entry(socket.ino).or_insert(position);
+            }
+            _ => {}
+        }
+        // of several entries with one number the first counts, as for CRIU
+        self.by_key.entry((file.file_type, file.id)).or_insert(position);
+        self.files.push(file);
+    }
+}
+
+impl<'a> IntoIterator for &'a Files {
+    type Item = &'a File;
+    type IntoIter = std::slice::Iter<'a, File>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Checkpoint {
+    /// All open files. Decoded once; an entry that cannot be read is among [`Files::problems`].
+    ///
+    /// Errors: the image of files cannot be opened.
+    pub fn files(&self) -> Result<&Files> {
+        self.cache.files.get_or_init(|| self.read_files()).as_ref().map_err(Clone::clone)
+    }
+
+    fn read_files(&self) -> Result<Files> {
+        let mut files = Files::default();
+        let entries: Vec<Result<v1::FileEntry>> = match self.find(Kind::Files, 0)? {
+            Some(image) => decode_all(&image),
+            None => old_files::read(self)?,
+        };
+        let mut sound = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry {
+                Ok(entry) => sound.push(entry),
+                Err(error) => files.problems.push(error),
+            }
+        }
+        let others = self.others(&sound, &mut files.problems);
+        for entry in sound {
+            let (file_type, id) = (FileType(entry.r#type), entry.id);
+            match file(entry, &others) {
+                Some(file) => files.add(file),
+                None => {
+                    let text =
+                        format!("expected the entry of file {id} to have what belongs to {file_type}, found none");
+                    files.problems.push(Error::format(text).in_image("files.img"));
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Reads the images that the entries refer to, and only those.
+    fn others(&self, entries: &[v1::FileEntry], problems: &mut Vec<Error>) -> Others {
+        let mut others = Others::default();
+        let has = |wanted: FdTypes| entries.iter().any(|entry| entry.r#type == i32::from(wanted));
+        if has(FdTypes::Memfd) {
+            let inodes = self.entries_or_problem::<v1::MemfdInodeEntry>(Kind::MemfdInode, problems);
+            others.memfds = inodes.into_iter().map(|inode| (inode.inode_id, inode)).collect();
+        }
+        if has(FdTypes::Tty) {
+            let infos = self.entries_or_problem::<v1::TtyInfoEntry>(Kind::TtyInfo, problems);
+            others.ttys = infos.into_iter().map(|info| (info.id, info)).collect();
+        }
+        let remaps = self.entries_or_problem::<v1::RemapFilePathEntry>(Kind::RemapFpath, problems);
+        others.remaps = remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect();
+        if has(FdTypes::Fifo) || has(FdTypes::Tty) {
+            let paths = entries.iter().filter_map(|entry| entry.reg.as_ref());
+            others.paths = paths.map(|reg| (reg.id, reg.name.clone().into())).collect();
+        }
+        others
+    }
+}
+
+/// What is restored in place of a file.
+pub(crate) fn remap(entry: &v1::RemapFilePathEntry) -> Remap {
+    const IS_GHOST: u32 = 1 << 31;
+    match entry.remap_type.map(v1::RemapType::try_from) {
+        Some(Ok(v1::RemapType::Ghost)) => Remap::Ghost(entry.remap_id),
+        Some(Ok(v1::RemapType::Procfs)) => Remap::Procfs(entry.remap_id),
+        // before there were types, the highest bit told
+        None if entry.remap_id & IS_GHOST != 0 => Remap::Ghost(entry.remap_id & !IS_GHOST),
+        _ => Remap::Linked(entry.remap_id),
+    }
+}
+
+fn decode_all(image: &Image) -> Vec<Result<v1::FileEntry>> {
+    let decode = |entry: Result<Entry<'_>>| entry.and_then(|entry| entry.decode());
+    if image.len() > MANY { image.par_iter().map(decode).collect() } else { image.iter().map(decode).collect() }
+}
+
+/// The file that an entry describes; `None` if it lacks the part that belongs to its type.
+fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
+    let (flags, what) = match FdTypes::try_from(entry.r#type) {
+        Ok(FdTypes::Reg) => {
+            let reg = entry.reg?;
+            let what = Regular {
+                path: reg.name.clone().into(),
+                pos: reg.pos,
+                size: reg.size,
+                mode: reg.mode,
+                mnt_id: reg.mnt_id,
+                external: reg.ext(),
+                remap: others.remaps.get(&reg.id).copied(),
+            };
+            (Some(reg.flags), What::Regular(what))
+        }
+        Ok(FdTypes::Pipe) => {
+            let pipe = entry.pipe?;
+            (Some(pipe.flags), What::Pipe(PipeEnd { pipe_id: pipe.pipe_id }))
+        }
+        Ok(FdTypes::Fifo) => {
+            let fifo = entry.fifo?;
+            let path = others.paths.get(&fifo.regf_id.unwrap_or(fifo.id)).cloned();
+            (None, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path }))
+        }
+        Ok(FdTypes::Inetsk) => {
+            let socket = entry.isk?;
+            (Some(socket.flags), What::Inet(Box::new(InetSocket::new(&socket))))
+        }
+        Ok(FdTypes::Unixsk) => {
+            let socket = entry.usk?;
+            (Some(socket.flags), What::Unix(Box::new(UnixSocket::new(&socket))))
+        }
+        Ok(FdTypes::Netlinksk) => {
+            let socket = entry.nlsk?;
+            (Some(socket.flags), What::Netlink(NetlinkSocket::new(&socket)))
+        }
+        Ok(FdTypes::Packetsk) => {
+            let socket = entry.psk?;
+            (Some(socket.flags), What::Packet(PacketSocket::new(&socket)))
+        }
+        Ok(FdTypes::Eventfd) => {
+            let event = entry.efd?;
+            (Some(event.flags), What::Eventfd { counter: event.counter })
+        }
+        Ok(FdTypes::Eventpoll) => {
+            let epoll = entry.epfd?;
+            (Some(epoll.flags), What::Epoll { targets: epoll.tfd.iter().map(EpollTarget::new).collect() })
+        }
+        Ok(FdTypes::Inotify) => {
+            let notify = entry.ify?;
+            (Some(notify.flags), What::Inotify { watches: notify.wd.iter().map(InotifyWatch::new).collect() })
+        }
+        Ok(FdTypes::Fanotify) => {
+            let notify = entry.ffy?;
+            (Some(notify.flags), What::Fanotify { marks: notify.mark.iter().map(FanotifyMark::new).collect() })
+        }
+        Ok(FdTypes::Signalfd) => {
+            let signal = entry.sgfd?;
+            (Some(signal.flags), What::Signalfd { mask: SignalSet(signal.sigmask) })
+        }
+        Ok(FdTypes::Timerfd) => {
+            let timer = entry.tfd?;
+            (Some(timer.flags), What::Timerfd(Timer::new(&timer)))
+        }
+        Ok(FdTypes::Tty) => {
+            let tty = entry.tty?;
+            let path = tty.regf_id.and_then(|id| others.paths.get(&id)).cloned();
+            (Some(tty.flags), What::Tty(Tty::new(&tty, others.ttys.get(&tty.tty_info_id), path)))
+        }
+        Ok(FdTypes::Memfd) => {
+            let memfd = entry.memfd?;
+            let inode = others.memfds.get(&u64::from(memfd.inode_id));
+            (Some(memfd.flags), What::Memfd(Memfd::new(&memfd, inode)))
+        }
+        Ok(FdTypes::Ns) => {
+            let namespace = entry.nsf?;
+            let kind = names::code(u64::from(namespace.ns_cflag), names::NAMESPACES).unwrap_or("unknown").to_owned();
+            (Some(namespace.flags), What::Namespace { kind, ns_id: namespace.ns_id })
+        }
+        Ok(FdTypes::Tunf) => {
+            let tun = entry.tunf?;
+            (None, What::Tun { netdev: tun.netdev.map(Name::from), ns_id: tun.ns_id })
+        }
+        Ok(FdTypes::Pidfd) => {
+            // its flags are those of pidfd_open
+            (None, What::Pidfd { pid: entry.pidfd?.nspid })
+        }
+        Ok(FdTypes::Bpfmap) => {
+            let map = entry.bpf?;
+            (Some(map.flags), What::BpfMap(BpfMap::new(&map)))
+        }
+        Ok(FdTypes::Ext) => (None, What::External),
+        _ => (None, What::Unknown),
+    };
+    Some(File { file_type: FileType(entry.r#type), id: entry.id, flags: flags.map(OpenFlags), what })
+}

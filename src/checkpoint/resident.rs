@@ -1,0 +1,95 @@
+//! How much of a task's memory the dump has.
+
+use serde::Serialize;
+
+use crate::base::Result;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::task::Task;
+use crate::image::Kind;
+use crate::memory::Pagemap;
+use crate::object::v1;
+
+/// A run of pages that the dump knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRun {
+    /// Address of the first.
+    pub vaddr: u64,
+    /// How many.
+    pub pages: u64,
+    /// Where they are.
+    pub place: PagePlace,
+}
+
+/// Where pages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PagePlace {
+    /// In this dump.
+    Here,
+    /// In the dump this one is an increment of.
+    Parent,
+    /// Nowhere: left to a server of pages, or a hole.
+    Nowhere,
+}
+
+/// How many pages of a task are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PageCount {
+    /// In this dump.
+    pub here: u64,
+    /// In the dumps this one is an increment of.
+    pub parent: u64,
+}
+
+/// Bits of a pagemap entry.
+const PARENT: u32 = 1;
+const PRESENT: u32 = 4;
+
+/// Kind of the entry in what the kernel tells a program that has the size of a page.
+const AT_PAGESZ: u64 = 6;
+
+impl Task<'_> {
+    /// The runs of pages of its own memory, in the order of the dump; none where the dump has no such image.
+    ///
+    /// Errors: its pagemap is broken. `each` is then called for the runs before that place.
+    pub fn pages(&self, mut each: impl FnMut(PageRun) -> Result<()>) -> Result<()> {
+        let Some(image) = self.dump.find(Kind::Pagemap, u64::from(self.pid()))? else { return Ok(()) };
+        for entry in Pagemap::open(&image)?.iter() {
+            let entry = entry?;
+            let place = match entry.pe_flags() {
+                flags if flags & PRESENT != 0 => PagePlace::Here,
+                flags if flags & PARENT != 0 => PagePlace::Parent,
+                _ => PagePlace::Nowhere,
+            };
+            each(PageRun { vaddr: entry.vaddr, pages: entry.pages(), place })?;
+        }
+        Ok(())
+    }
+
+    /// How many pages of its own memory are where.
+    ///
+    /// Errors: its pagemap is broken.
+    pub fn page_count(&self) -> Result<PageCount> {
+        let mut count = PageCount::default();
+        self.pages(|run| {
+            match run.place {
+                PagePlace::Here => count.here = count.here.saturating_add(run.pages),
+                PagePlace::Parent => count.parent = count.parent.saturating_add(run.pages),
+                PagePlace::Nowhere => {}
+            }
+            Ok(())
+        })?;
+        Ok(count)
+    }
+}
+
+impl Checkpoint {
+    /// Bytes of a page on the machine that dumped, as the kernel told the programs; 4096 where nothing says.
+    pub fn page_size(&self) -> u64 {
+        let told = self.images_of(Kind::Mm).first().and_then(|name| {
+            let entry = self.open_image(name).ok()?.get(0).ok()?.decode::<v1::MmEntry>().ok()?;
+            let (pairs, _) = entry.mm_saved_auxv.as_chunks::<2>();
+            pairs.iter().find(|[kind, _]| *kind == AT_PAGESZ).map(|[_, size]| *size)
+        });
+        told.filter(|size| size.is_power_of_two() && (4096..=65536).contains(size)).unwrap_or(4096)
+    }
+}

@@ -1,0 +1,98 @@
+//! The tasks of a dump, as a list and as a tree.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::base::{Error, Listing, Result};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::task::Task;
+use crate::image::Kind;
+use crate::object::v1;
+
+/// A task and how deep in the tree it is: 0 for a root.
+#[derive(Clone, Debug)]
+pub struct Branch<'a> {
+    /// The task.
+    pub task: Task<'a>,
+    /// Its ancestors.
+    pub depth: u32,
+}
+
+impl Checkpoint {
+    /// All tasks, in the order of the dump: parents come before their children.
+    ///
+    /// A pre-dump has no list of tasks; they are then those whose memory it has, of which nothing else is known.
+    ///
+    /// Errors: `pstree.img` cannot be opened.
+    pub fn tasks(&self) -> Result<Listing<Task<'_>>> {
+        let Some(image) = self.find(Kind::Pstree, 0)? else {
+            return Ok(self.tasks_by_memory());
+        };
+        let mut listing = Listing::default();
+        let mut seen = HashSet::new();
+        for entry in &image {
+            let task = entry.and_then(|entry| {
+                let task = Task::new(self, entry.decode::<v1::PstreeEntry>()?);
+                if seen.insert(task.pid()) {
+                    Ok(task)
+                } else {
+                    let error = Error::format(format!("expected each task once, found pid {} again", task.pid()));
+                    Err(entry.locate(error, 0))
+                }
+            });
+            listing.push(task);
+        }
+        Ok(listing)
+    }
+
+    fn tasks_by_memory(&self) -> Listing<Task<'_>> {
+        let pids = self.images_of(Kind::Pagemap).iter().filter_map(|image| u32::try_from(image.id).ok());
+        Listing { items: pids.map(|pid| Task::unknown(self, pid)).collect(), problems: Vec::new() }
+    }
+
+    /// All tasks, each followed by its descendants. A task whose parent is not in the dump is a root; so is one of
+    /// those that claim to be each other's ancestors, which is reported.
+    ///
+    /// Errors: as [`tasks`](Self::tasks).
+    pub fn tree(&self) -> Result<Listing<Branch<'_>>> {
+        let Listing { items: tasks, mut problems } = self.tasks()?;
+        let positions: HashMap<u32, usize> =
+            tasks.iter().enumerate().map(|(position, task)| (task.pid(), position)).collect();
+        let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut roots = Vec::new();
+        for (position, task) in tasks.iter().enumerate() {
+            match positions.get(&task.ppid()) {
+                Some(&parent) if task.ppid() != 0 => children.entry(parent).or_default().push(position),
+                _ => roots.push(position),
+            }
+        }
+        let mut order = Vec::with_capacity(tasks.len());
+        let mut reached = vec![false; tasks.len()];
+        let mut grow = |root: usize, order: &mut Vec<(usize, u32)>| {
+            let mut open = vec![(root, 0u32)];
+            while let Some((position, depth)) = open.pop() {
+                match reached.get_mut(position) {
+                    Some(reached) if !*reached => *reached = true,
+                    _ => continue,
+                }
+                order.push((position, depth));
+                let children = children.get(&position).into_iter().flatten();
+                open.extend(children.rev().map(|&child| (child, depth.saturating_add(1))));
+            }
+        };
+        for root in roots {
+            grow(root, &mut order);
+        }
+        if order.len() < tasks.len() {
+            for (position, task) in tasks.iter().enumerate() {
+                let before = order.len();
+                grow(position, &mut order);
+                if order.len() > before {
+                    let text = format!("expected a tree of tasks, found pid {} among its own ancestors", task.pid());
+                    problems.push(Error::format(text).in_image("pstree.img"));
+                }
+            }
+        }
+        let branch = |(position, depth): (usize, u32)| Some(Branch { task: tasks.get(position)?.clone(), depth });
+        Ok(Listing { items: order.into_iter().filter_map(branch).collect(), problems })
+    }
+}
