@@ -1,7 +1,11 @@
 //! What the tests share. Nothing here uses the library's own reading code where it makes or judges images.
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_lossless)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
+pub mod alloc;
+pub mod corpus;
+pub mod oracle;
 pub mod random;
 pub mod rng;
 pub mod tables;

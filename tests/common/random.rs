@@ -11,8 +11,8 @@ use super::writer::{File, Message, message};
 pub struct Generator {
     messages: BTreeMap<&'static str, Vec<Field>>,
     enums: BTreeMap<&'static str, Vec<i64>>,
-    /// How odd things may get.
-    pub odd: bool,
+    /// How many words an address may have. Two and three are no address, and crit dies of them.
+    pub words: &'static [usize],
 }
 
 struct Field {
@@ -44,7 +44,7 @@ impl Generator {
         for row in tables::enums().rows() {
             enums.entry(row.get("enum")).or_default().push(row.get("number").parse().unwrap());
         }
-        Self { messages, enums, odd: true }
+        Self { messages, enums, words: &[0, 1, 4] }
     }
 
     /// A message of this name. `fixed` gives values to fields of the outermost message.
@@ -54,16 +54,25 @@ impl Generator {
 
     /// One with its required fields only, all zero and empty.
     pub fn least(&self, name: &str) -> Message {
+        self.least_but(name, 0, |out| out)
+    }
+
+    /// The same, but for one field, which `write` appends in its place.
+    pub fn least_but(&self, name: &str, number: u32, write: impl Fn(Message) -> Message) -> Message {
         let mut out = message();
-        for field in self.messages[name].iter().filter(|field| field.label == "required") {
-            out = match field.ty {
-                "message" => out.message(field.number, &self.least(field.type_name)),
-                "string" | "bytes" => out.bytes(field.number, ""),
-                "enum" => out.int(field.number, self.enums[field.type_name][0]),
-                "fixed32" => out.fixed32(field.number, 0),
-                "fixed64" => out.fixed64(field.number, 0),
-                _ => out.uint(field.number, 0),
-            };
+        for field in &self.messages[name] {
+            if field.number == number {
+                out = write(out);
+            } else if field.label == "required" {
+                out = match field.ty {
+                    "message" => out.message(field.number, &self.least(field.type_name)),
+                    "string" | "bytes" => out.bytes(field.number, ""),
+                    "enum" => out.int(field.number, self.enums[field.type_name][0]),
+                    "fixed32" => out.fixed32(field.number, 0),
+                    "fixed64" => out.fixed64(field.number, 0),
+                    _ => out.uint(field.number, 0),
+                };
+            }
         }
         out
     }
@@ -80,8 +89,7 @@ impl Generator {
             let count = match field.label {
                 "required" => 1,
                 "optional" => usize::from(rng.one_in(spare)),
-                // two and three words are no address, and crit dies of them
-                _ if field.address => *rng.pick(&[0, 1, 4, 5]),
+                _ if field.address => *rng.pick(self.words),
                 _ if rng.one_in(spare) => rng.below(4),
                 _ => 0,
             };

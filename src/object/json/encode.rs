@@ -101,6 +101,9 @@ fn write_image(lexer: &mut Lexer<'_>, kind: Kind, head: Head, limits: &Limits, o
         writer.entry(lexer, index).map_err(|error| error.at_entry(index))?;
         index = index.saturating_add(1);
     }
+    if kind.row().shape == Shape::Plugin && index == 0 {
+        return Err(lexer.error("expected one entry, found none"));
+    }
     writer.finish()
 }
 
@@ -133,7 +136,7 @@ pub(crate) fn message<'t>(
     lexer.begin(Token::Object)?;
     let mut first = true;
     loop {
-        while let Some(position) = plain_number(lexer, schema, next, first, out) {
+        while let Some(position) = plain_number(lexer, schema, next, seen, first, out) {
             first = false;
             seen |= 1 << position;
             next = position.saturating_add(1);
@@ -174,11 +177,13 @@ fn plain_number(
     lexer: &mut Lexer<'_>,
     schema: &'static Message,
     next: usize,
+    seen: u64,
     first: bool,
     out: &mut Vec<u8>,
 ) -> Option<usize> {
     for (position, field) in schema.fields.iter().enumerate().skip(next).take(3) {
-        if field.tag == 0 {
+        // a key that stands twice is for what reads all fields: it takes the first one back
+        if field.tag == 0 || seen & 1 << position != 0 {
             continue;
         }
         let before = *lexer;

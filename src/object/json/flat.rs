@@ -32,7 +32,8 @@ fn members(out: &mut Vec<u8>, message: &'static Message, bytes: &[u8]) -> Option
     let mut seen = 0u64;
     let mut at = 0usize;
     while let Some(&tag) = bytes.get(at) {
-        let skipped = fields.iter().position(|field| field.tag == tag)?;
+        // 0 is no key, and the tag of what cannot go this way
+        let skipped = fields.iter().position(|field| field.tag == tag && tag != 0)?;
         let (field, rest) = fields.get(skipped..)?.split_first()?;
         seen |= 1 << message.fields.len().wrapping_sub(fields.len()).wrapping_add(skipped);
         fields = rest;
@@ -121,8 +122,9 @@ mod tests {
             text(&[8, 16, 16, 0, 32, 4]).as_deref(),
             Ok("{\"vaddr\": 16, \"compat_nr_pages\": 0, \"flags\": 4}")
         );
-        let left: [&[u8]; 7] = [
+        let left: [&[u8]; 8] = [
             &[],
+            &[8, 16, 16, 0, 0, 1],
             &[8, 16],
             &[8, 16, 16],
             &[16, 0, 8, 16],
