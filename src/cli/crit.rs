@@ -1,16 +1,17 @@
 //! crit's own command line: its commands, options, output and exit codes, 0 or 1.
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use super::complain;
 use super::out::failed;
+use super::{Outcome, complain, finish};
 use crate::base::name::harmless;
 use crate::base::report::Rows;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, map};
 use crate::checkpoint::Checkpoint;
 use crate::view::crit_x;
 
@@ -94,41 +95,36 @@ struct ShowImage {
     nopl: bool,
 }
 
-/// The program when it is called crit.
-pub(super) fn main(words: Vec<OsString>) -> u8 {
-    match Crit::try_parse_from(words) {
-        Ok(crit) => run(crit),
+/// The program when it is called crit, or its first word is.
+pub(super) fn main(words: Vec<OsString>) -> ExitCode {
+    map::on_shrunk_file(1);
+    let crit = match Crit::try_parse_from(words) {
+        Ok(crit) => crit,
         Err(error) => {
             let _ = error.print();
-            u8::from(error.use_stderr())
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let is_done = finish(run(crit)) == Outcome::Done;
+    ExitCode::from(u8::from(!is_done))
+}
+
+/// Runs one of crit's commands.
+pub(super) fn run(crit: Crit) -> Result<Outcome> {
+    match crit.verb {
+        Some(CritVerb::X(explore)) => x(&explore),
+        Some(CritVerb::Decode(Decode { .. })) => later(),
+        Some(CritVerb::Encode(Encode { .. })) => later(),
+        Some(CritVerb::Info(Info { .. })) => later(),
+        Some(CritVerb::Show(ShowImage { .. })) => later(),
+        None => {
+            anstream::eprintln!("{}\ncrit: error: too few arguments", Crit::command().render_usage());
+            Ok(Outcome::Failed)
         }
     }
 }
 
-/// Runs one of crit's commands and tells its exit code.
-pub(super) fn run(crit: Crit) -> u8 {
-    let Some(verb) = crit.verb else {
-        anstream::eprintln!("{}\ncrit: error: too few arguments", Crit::command().render_usage());
-        return 1;
-    };
-    let result = match verb {
-        CritVerb::X(explore) => x(&explore),
-        CritVerb::Decode(Decode { input, .. }) => later(input),
-        CritVerb::Encode(Encode { input, .. }) => later(input),
-        CritVerb::Info(Info { input }) => later(Some(input)),
-        CritVerb::Show(ShowImage { input, .. }) => later(Some(input)),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) if error.io_kind() == Some(ErrorKind::BrokenPipe) => 0,
-        Err(error) => {
-            complain(&error);
-            1
-        }
-    }
-}
-
-fn later(_input: Option<PathBuf>) -> Result<u8> {
+fn later() -> Result<Outcome> {
     Err(Error::usage("this command is not part of this build"))
 }
 
@@ -136,7 +132,7 @@ fn later(_input: Option<PathBuf>) -> Result<u8> {
 struct Lines {
     stdout: BufWriter<StdoutLock<'static>>,
     is_terminal: bool,
-    code: u8,
+    outcome: Outcome,
 }
 
 impl Rows<String> for Lines {
@@ -147,17 +143,17 @@ impl Rows<String> for Lines {
     }
 
     fn problem(&mut self, error: Error) -> Result<()> {
-        self.code = 1;
+        self.outcome = Outcome::Found;
         complain(&error);
         Ok(())
     }
 }
 
-fn x(explore: &Explore) -> Result<u8> {
+fn x(explore: &Explore) -> Result<Outcome> {
     let dump = Checkpoint::open(&explore.dir)?;
     let stdout = io::stdout();
     let is_terminal = stdout.is_terminal();
-    let mut out = Lines { stdout: BufWriter::new(stdout.lock()), is_terminal, code: 0 };
+    let mut out = Lines { stdout: BufWriter::new(stdout.lock()), is_terminal, outcome: Outcome::Done };
     match explore.what {
         What::Ps => crit_x::ps(&dump, &mut out),
         What::Fds => crit_x::fds(&dump, &mut out),
@@ -165,5 +161,5 @@ fn x(explore: &Explore) -> Result<u8> {
         What::Rss => crit_x::rss(&dump, &mut out),
     }?;
     out.stdout.flush().map_err(failed)?;
-    Ok(out.code)
+    Ok(out.outcome)
 }

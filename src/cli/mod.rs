@@ -50,11 +50,14 @@ impl Outcome {
 
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
     let name = words.first().map(Path::new).and_then(Path::file_name);
-    if name.is_some_and(|name| name == "crit") {
-        map::on_shrunk_file(1);
-        return ExitCode::from(crit::main(words));
+    // crit's exit codes are its own, those of a wrong command line too
+    if words.get(1).is_some_and(|verb| verb == "crit") {
+        words.remove(0);
+        return crit::main(words);
+    } else if name.is_some_and(|name| name == "crit") {
+        return crit::main(words);
     }
     map::on_shrunk_file(i32::from(Outcome::Failed.code()));
     let cli = match Cli::try_parse_from(words) {
@@ -65,10 +68,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Outcome::Failed.code() } else { 0 });
         }
     };
-    match cli.verb {
-        Verb::Crit(crit) => ExitCode::from(crit::run(crit)),
-        verb => ExitCode::from(finish(run(verb)).code()),
-    }
+    ExitCode::from(finish(run(cli.verb)).code())
 }
 
 /// A row per verb.
@@ -82,8 +82,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Mounts(dump) => questions::mounts(&dump),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
-        // has exit codes of its own
-        Verb::Crit(crit) => Ok(if crit::run(crit) == 0 { Outcome::Done } else { Outcome::Found }),
+        Verb::Crit(crit) => crit::run(crit),
     }
 }
 
