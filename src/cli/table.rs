@@ -71,7 +71,13 @@ const SAMPLE: usize = 1000;
 const GAP: usize = 2;
 
 /// Columns that may shrink keep this much, if they had it.
-const LEAST: usize = 16;
+const LEAST: usize = 14;
+
+/// Columns of this priority and above are left out before one that may shrink has less than [`EASY`].
+const SPARE: u8 = 3;
+
+/// What reads easily.
+const EASY: usize = 32;
 
 impl Table {
     pub(super) fn new(style: Style) -> Self {
@@ -150,21 +156,20 @@ fn layout(columns: &[Column], rows: &[Vec<Cell>], limit: Option<usize>, is_all: 
         widths.push((!is_empty).then_some(widest.max(column.name.width())));
     }
     let Some(limit) = limit else { return widths };
-    let least = |column: &Column, width: usize| if column.shrinks { width.min(LEAST) } else { width };
-    loop {
-        let total: usize =
-            total(columns.iter().zip(&widths).map(|(column, width)| width.map(|width| least(column, width))));
-        if total <= limit {
-            break;
-        }
-        let last = columns
-            .iter()
-            .enumerate()
-            .filter(|(position, column)| column.priority > 0 && widths.get(*position).is_some_and(Option::is_some))
-            .max_by_key(|(position, column)| (column.priority, *position));
-        match last.and_then(|(position, _)| widths.get_mut(position)) {
-            Some(width) => *width = None,
-            None => break,
+    for (floor, spare) in [(EASY, SPARE), (LEAST, 1)] {
+        let least = |column: &Column, width: usize| if column.shrinks { width.min(floor) } else { width };
+        loop {
+            let columns = || columns.iter().zip(&widths);
+            if total(columns().map(|(column, width)| width.map(|width| least(column, width)))) <= limit {
+                break;
+            }
+            let shown =
+                columns().enumerate().filter(|(_, (column, width))| column.priority >= spare && width.is_some());
+            let last = shown.max_by_key(|(position, (column, _))| (column.priority, *position));
+            match last.map(|(position, _)| position).and_then(|position| widths.get_mut(position)) {
+                Some(width) => *width = None,
+                None => break,
+            }
         }
     }
     // the widest gives first
@@ -252,7 +257,7 @@ mod tests {
             let text = table(Some(width), &[("1", long, "a note"), ("22", "short", "b")]);
             assert!(text.lines().all(|line| line.width() <= width), "{width}\n{text}");
             assert!(text.contains(".so.6") && text.contains('…'), "{text}");
-            assert_eq!(text.contains("NOTE"), width > 24, "{width}\n{text}");
+            assert_eq!(text.contains("NOTE"), width > 26, "{width}\n{text}");
         }
     }
 
