@@ -16,7 +16,18 @@ pub trait Rows<R> {
     /// Takes an error that concerns one object; the question goes on with the next.
     fn problem(&mut self, error: Error) -> Result<()>;
 
-    /// Takes several.
+    /// The value, or `None` after the error was taken.
+    fn ok<T>(&mut self, result: Result<T>) -> Result<Option<T>>
+    where
+        Self: Sized,
+    {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => self.problem(error).map(|()| None),
+        }
+    }
+
+    /// Takes several errors.
     fn problems(&mut self, errors: impl IntoIterator<Item = Error>) -> Result<()>
     where
         Self: Sized,

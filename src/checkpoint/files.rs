@@ -31,7 +31,8 @@ pub struct Files {
 /// What entries of files refer to in other images.
 #[derive(Default)]
 struct Others {
-    paths: HashMap<u32, Name>,
+    /// Path and flags of files with a path.
+    paths: HashMap<u32, (Name, u32)>,
     remaps: HashMap<u32, Remap>,
     memfds: HashMap<u64, v1::MemfdInodeEntry>,
     ttys: HashMap<u32, v1::TtyInfoEntry>,
@@ -139,7 +140,7 @@ impl Checkpoint {
         others.remaps = remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect();
         if has(FdTypes::Fifo) || has(FdTypes::Tty) {
             let paths = entries.iter().filter_map(|entry| entry.reg.as_ref());
-            others.paths = paths.map(|reg| (reg.id, reg.name.clone().into())).collect();
+            others.paths = paths.map(|reg| (reg.id, (reg.name.clone().into(), reg.flags))).collect();
         }
         others
     }
@@ -184,8 +185,8 @@ fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
         }
         Ok(FdTypes::Fifo) => {
             let fifo = entry.fifo?;
-            let path = others.paths.get(&fifo.regf_id.unwrap_or(fifo.id)).cloned();
-            (None, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path }))
+            let (path, flags) = others.paths.get(&fifo.regf_id.unwrap_or(fifo.id)).cloned().unzip();
+            (flags, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path }))
         }
         Ok(FdTypes::Inetsk) => {
             let socket = entry.isk?;
@@ -229,7 +230,7 @@ fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
         }
         Ok(FdTypes::Tty) => {
             let tty = entry.tty?;
-            let path = tty.regf_id.and_then(|id| others.paths.get(&id)).cloned();
+            let path = tty.regf_id.and_then(|id| others.paths.get(&id)).map(|(path, _)| path.clone());
             (Some(tty.flags), What::Tty(Tty::new(&tty, others.ttys.get(&tty.tty_info_id), path)))
         }
         Ok(FdTypes::Memfd) => {

@@ -22,7 +22,7 @@ pub struct InetSocket {
     pub kind: String,
     /// `tcp`, `udp`...
     pub protocol: String,
-    /// `established`, `listen`...
+    /// `established`, `listen`, `unconnected`...
     pub state: String,
     /// Its own address; `None` where the dump has none.
     pub local: Option<SocketAddr>,
@@ -49,7 +49,7 @@ pub struct UnixSocket {
     /// `stream`, `dgram`, `seqpacket`.
     #[serde(rename = "socket_type")]
     pub kind: String,
-    /// `established`, `listen`, `closed`.
+    /// `established`, `listen`, `closed`, `unconnected`.
     pub state: String,
     /// Its address.
     pub name: UnixName,
@@ -145,6 +145,16 @@ fn shutdown(value: Option<v1::SkShutdown>) -> Option<&'static str> {
     }
 }
 
+/// The kernel calls a socket that is not connected closed; only one for streams may have been.
+fn state(kind: u32, state: u32) -> String {
+    const DGRAM: u32 = 2;
+    const RAW: u32 = 3;
+    match (kind, state) {
+        (DGRAM | RAW, 7) => "unconnected".to_owned(),
+        _ => names::code_or_number(u64::from(state), names::SOCKET_STATES),
+    }
+}
+
 /// An address whose words are in the order of the network.
 fn address(words: &[u32], port: u32) -> Option<SocketAddr> {
     let port = u16::try_from(port).ok()?;
@@ -174,7 +184,7 @@ impl InetSocket {
             },
             kind: names::code_or_number(u64::from(entry.r#type), names::SOCKET_TYPES),
             protocol: names::code_or_number(u64::from(entry.proto), names::PROTOCOLS),
-            state: names::code_or_number(u64::from(entry.state), names::SOCKET_STATES),
+            state: state(entry.r#type, entry.state),
             local: address(&entry.src_addr, entry.src_port),
             remote: address(&entry.dst_addr, entry.dst_port).filter(|_| is_connected),
             backlog: entry.backlog,
@@ -191,7 +201,7 @@ impl UnixSocket {
         Self {
             ino: entry.ino,
             kind: names::code_or_number(u64::from(entry.r#type), names::SOCKET_TYPES),
-            state: names::code_or_number(u64::from(entry.state), names::SOCKET_STATES),
+            state: state(entry.r#type, entry.state),
             name: UnixName::new(&entry.name),
             stored_name: entry.name.clone().into(),
             name_dir: entry.name_dir.clone().map(Name::from),

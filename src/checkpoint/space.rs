@@ -58,6 +58,7 @@ pub struct Mapping {
     /// Advice given to the kernel, a bit per MADV number.
     pub madv: u64,
     /// What backs it.
+    #[serde(flatten)]
     pub backing: Backing,
 }
 
@@ -109,7 +110,7 @@ impl Serialize for MapFlags {
 
 /// What backs a mapping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "backing", content = "name", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Backing {
     /// Nothing but memory.

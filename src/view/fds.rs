@@ -7,7 +7,7 @@ use crate::base::{Error, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::fd::Holder;
 use crate::checkpoint::file::{File, FileType, What};
-use crate::checkpoint::pipe::PipeData;
+use crate::checkpoint::pipe::{Fifo, PipeData, PipeEnd};
 use crate::checkpoint::socket::Queue;
 use crate::checkpoint::task::Task;
 
@@ -62,8 +62,9 @@ impl FdRow<'_> {
         };
         let mut text = file.what.to_string();
         let arrow = match (&file.what, file.flags) {
-            (What::Pipe(_), Some(flags)) if flags.is_writable() => "->",
-            (What::Pipe(_), _) => "<-",
+            (What::Pipe(_) | What::Fifo(_), Some(flags)) if flags.access() == "rw" => "<->",
+            (What::Pipe(_) | What::Fifo(_), Some(flags)) if flags.is_writable() => "->",
+            (What::Pipe(_) | What::Fifo(_), _) => "<-",
             (What::Unix(_), _) => "<->",
             _ => "",
         };
@@ -71,13 +72,17 @@ impl FdRow<'_> {
             let before = if position == 0 { format!(" {arrow} ") } else { ", ".to_owned() };
             text.push_str(&format!("{before}{}/{}", holder.pid, holder.fd));
         }
+        if self.other_end_total == 0 && matches!(file.what, What::Pipe(_)) {
+            text.push_str(&format!(" {arrow} nobody"));
+        }
         if self.other_end_total > 4 {
             text.push_str(&format!(" and {} more", self.other_end_total.saturating_sub(4)));
         }
         match (self.pipe_data, self.queue) {
             (Some(PipeData { bytes, .. }), _) if bytes > 0 => text.push_str(&format!(", {bytes} bytes in it")),
             (_, Some(queue)) if queue.packets > 0 => {
-                text.push_str(&format!(", {} bytes in {} packets wait", queue.bytes, queue.packets));
+                let plural = if queue.packets == 1 { "" } else { "s" };
+                text.push_str(&format!(", {} bytes in {} packet{plural} wait", queue.bytes, queue.packets));
             }
             _ => {}
         }
@@ -151,22 +156,12 @@ fn of_task<'d, R>(dump: &'d Checkpoint, task: &Task<'d>, out: &mut R) -> Result<
 where
     R: Rows<FdRow<'d>>,
 {
-    let comm = match task.core() {
-        Ok(core) => core.map(|core| core.process.comm).unwrap_or_default(),
-        Err(error) => {
-            out.problem(error)?;
-            Name::default()
+    let comm = out.ok(task.core())?.flatten().map(|core| core.process.comm).unwrap_or_default();
+    if let Some(fs) = out.ok(task.fs())?.flatten() {
+        for (role, id) in [(Role::Cwd, fs.cwd_id), (Role::Root, fs.root_id)] {
+            let file = dump.files()?.get(FileType::REG, id);
+            out.row(row(dump, task, &comm, (role, None, false), (FileType::REG, id), file)?)?;
         }
-    };
-    match task.fs() {
-        Ok(Some(fs)) => {
-            for (role, id) in [(Role::Cwd, fs.cwd_id), (Role::Root, fs.root_id)] {
-                let file = dump.files()?.get(FileType::REG, id);
-                out.row(row(dump, task, &comm, (role, None, false), (FileType::REG, id), file)?)?;
-            }
-        }
-        Ok(None) => {}
-        Err(error) => out.problem(error)?,
     }
     let Listing { items: fds, problems } = task.fds()?;
     for fd in fds {
@@ -199,14 +194,13 @@ fn row<'d>(
         other_end_total: 0,
     };
     match file.map(|file| (&file.what, file)) {
-        Some((What::Pipe(end), file)) => {
-            row.pipe_data = dump.pipe_data(end.pipe_id);
+        Some((What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }), file)) => {
+            row.pipe_data = dump.pipe_data(*pipe_id);
             let writes = |file: &File| file.flags.is_some_and(|flags| flags.is_writable());
-            for other in dump.files()?.ends(end.pipe_id).filter(|other| writes(other) != writes(file)) {
+            for other in dump.files()?.ends(*pipe_id).filter(|other| writes(other) != writes(file)) {
                 row.add_holders(dump, other)?;
             }
         }
-        Some((What::Fifo(fifo), _)) => row.pipe_data = dump.pipe_data(fifo.pipe_id),
         Some((What::Unix(socket), file)) => {
             row.queue = Some(dump.queue(file));
             if let Some(peer) = dump.files()?.unix(socket.peer).filter(|_| socket.peer != 0) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::base::report::{Card, Cell, Fact, Rows};
-use crate::base::{Name, Result, Size};
+use crate::base::{Listing, Name, Result, Size};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::{DumpStats, Inventory};
 use crate::checkpoint::namespace::NamespaceKind;
@@ -81,21 +81,21 @@ pub struct Memory {
 
 /// The kinds of images that say something by being there.
 const EXTRAS: &[(Kind, &str)] = &[
-    (Kind::GhostFile, "ghost files"),
-    (Kind::TcpStream, "TCP connections"),
-    (Kind::FileLocks, "file locks"),
-    (Kind::SkQueues, "queued packets"),
-    (Kind::PipesData, "pipes with data"),
-    (Kind::FifoData, "fifos with data"),
+    (Kind::GhostFile, "ghost_files"),
+    (Kind::TcpStream, "tcp_connections"),
+    (Kind::FileLocks, "file_locks"),
+    (Kind::SkQueues, "queued_packets"),
+    (Kind::PipesData, "pipes_with_data"),
+    (Kind::FifoData, "fifos_with_data"),
     (Kind::TtyInfo, "terminals"),
     (Kind::MemfdInode, "memfds"),
-    (Kind::IpcnsShm, "System V segments"),
-    (Kind::IpcnsMsg, "System V queues"),
-    (Kind::IpcnsSem, "System V semaphore sets"),
-    (Kind::BpfmapData, "BPF maps with data"),
+    (Kind::IpcnsShm, "sysv_segments"),
+    (Kind::IpcnsMsg, "sysv_queues"),
+    (Kind::IpcnsSem, "sysv_semaphore_sets"),
+    (Kind::BpfmapData, "bpf_maps_with_data"),
     (Kind::Mnts, "mounts"),
-    (Kind::TmpfsDev, "tmpfs contents"),
-    (Kind::Apparmor, "AppArmor policies"),
+    (Kind::TmpfsDev, "tmpfs_contents"),
+    (Kind::Apparmor, "apparmor_policies"),
 ];
 
 /// What a dump is.
@@ -104,30 +104,24 @@ const EXTRAS: &[(Kind, &str)] = &[
 pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
     let mut info = Info { path: dump.source().name().to_owned(), ..Info::default() };
     count_files(dump, &mut info);
-    match dump.inventory() {
-        Ok(inventory) => {
-            info.image_version = match inventory.img_version {
-                1 => Some("v1.0"),
-                2 => Some("v1.1"),
-                3 => Some("v1.2"),
-                _ => None,
-            };
-            if !matches!(inventory.img_version, 0..=3) {
-                info.warnings.push(format!("image version {} is newer than this program", inventory.img_version));
-            }
-            info.inventory = Some(inventory.clone());
+    if let Some(inventory) = out.ok(dump.inventory())? {
+        info.image_version = match inventory.img_version {
+            1 => Some("v1.0"),
+            2 => Some("v1.1"),
+            3 => Some("v1.2"),
+            _ => None,
+        };
+        if !matches!(inventory.img_version, 0..=3) {
+            info.warnings.push(format!("image version {} is newer than this program", inventory.img_version));
         }
-        Err(error) => out.problem(error)?,
+        info.inventory = Some(inventory.clone());
     }
     info.is_pre_dump = dump.images_of(Kind::Pstree).is_empty() && !dump.images_of(Kind::Pagemap).is_empty();
     tasks(dump, &mut info, out)?;
-    match dump.census() {
-        Ok(census) => {
-            let by_type = census.by_type.iter();
-            info.files = by_type.map(|(file_type, count)| (file_type.to_string().to_lowercase(), *count)).collect();
-            out.problems(census.problems)?;
-        }
-        Err(error) => out.problem(error)?,
+    if let Some(census) = out.ok(dump.census())? {
+        let by_type = census.by_type.iter();
+        info.files = by_type.map(|(file_type, count)| (file_type.to_string().to_lowercase(), *count)).collect();
+        out.problems(census.problems)?;
     }
     for &(kind, name) in EXTRAS {
         // where one image holds one object, the images count; else their entries
@@ -142,23 +136,11 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
             info.extras.insert(name, count);
         }
     }
-    match dump.dump_stats() {
-        Ok(stats) => info.stats = stats,
-        Err(error) => out.problem(error)?,
-    }
-    let mut parent = dump.source().parent();
-    loop {
-        match parent {
-            Ok(Some(source)) => {
-                info.memory.parents = info.memory.parents.saturating_add(1);
-                parent = source.parent();
-            }
-            Ok(None) => break,
-            Err(error) => {
-                out.problem(error)?;
-                break;
-            }
-        }
+    info.stats = out.ok(dump.dump_stats())?.flatten();
+    let mut parent = out.ok(dump.source().parent())?.flatten();
+    while let Some(source) = parent {
+        info.memory.parents = info.memory.parents.saturating_add(1);
+        parent = out.ok(source.parent())?.flatten();
     }
     warn(dump, &mut info);
     out.row(info)
@@ -178,13 +160,8 @@ fn count_files(dump: &Checkpoint, info: &mut Info) {
 }
 
 fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Result<()> {
-    let tasks = match dump.tasks() {
-        Ok(listing) => {
-            out.problems(listing.problems)?;
-            listing.items
-        }
-        Err(error) => return out.problem(error),
-    };
+    let Some(Listing { items: tasks, problems }) = out.ok(dump.tasks())? else { return Ok(()) };
+    out.problems(problems)?;
     info.tasks = tasks.len();
     for task in &tasks {
         // a task without memory is a zombie, or its image is missing: then its core image tells
@@ -202,22 +179,12 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
     let Some(root) = tasks.iter().find(|task| task.ppid() == 0).or(tasks.first()).filter(|_| !info.is_pre_dump) else {
         return Ok(());
     };
-    match describe(root) {
-        Ok(root) => info.root = Some(root),
-        Err(error) => out.problem(error)?,
-    }
-    match root.ids() {
-        Ok(ids) => {
-            let criu = info.inventory.as_ref().and_then(|inventory| inventory.root_ids.as_ref());
-            let namespaces = ids.map(|ids| ids.namespaces).unwrap_or_default();
-            info.namespaces = namespaces
-                .into_iter()
-                .filter(|(kind, id)| criu.is_none_or(|criu| criu.namespaces.get(kind) != Some(id)))
-                .collect();
-            Ok(())
-        }
-        Err(error) => out.problem(error),
-    }
+    info.root = out.ok(describe(root))?;
+    let namespaces = out.ok(root.ids())?.flatten().map(|ids| ids.namespaces).unwrap_or_default();
+    let criu = info.inventory.as_ref().and_then(|inventory| inventory.root_ids.as_ref());
+    let is_own = |(kind, id): &(NamespaceKind, u32)| criu.is_none_or(|criu| criu.namespaces.get(kind) != Some(id));
+    info.namespaces = namespaces.into_iter().filter(is_own).collect();
+    Ok(())
 }
 
 fn describe(root: &Task<'_>) -> Result<Root> {
@@ -274,8 +241,11 @@ impl Card for Info {
             let own: Vec<&str> = self.namespaces.keys().map(|kind| kind.name()).collect();
             fact("Own namespaces", vec![Cell::text(own.join(", "))]);
         }
-        let extras = self.extras.iter().map(|(name, count)| Cell::text(format_args!("{count} {name}"))).collect();
-        fact("Also in it", extras);
+        let extras: Vec<String> =
+            self.extras.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        if !extras.is_empty() {
+            fact("Also in it", vec![Cell::text(extras.join(", "))]);
+        }
         fact("Features", self.features().into_iter().map(Cell::text).collect());
         if let Some(stats) = &self.stats {
             let ms = |time: u32| f64::from(time) / 1000.0;

@@ -53,7 +53,7 @@ impl Row for Map {
         Column::number("END", 0),
         Column::number("SIZE", 1),
         Column::text("PROT", 0),
-        Column::number("OFFSET", 2),
+        Column::number("OFFSET", 3),
         Column::long("WHAT", 0),
     ];
 
@@ -84,15 +84,11 @@ pub fn maps(dump: &Checkpoint, pid: Option<u32>, out: &mut impl Rows<Map>) -> Re
         return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
     }
     for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
-        match task.mappings() {
-            Ok(Listing { items, problems }) => {
-                for mapping in items {
-                    out.row(Map { pid: task.pid(), size: mapping.size(), mapping })?;
-                }
-                out.problems(problems)?;
-            }
-            Err(error) => out.problem(error)?,
+        let Some(Listing { items, problems }) = out.ok(task.mappings())? else { continue };
+        for mapping in items {
+            out.row(Map { pid: task.pid(), size: mapping.size(), mapping })?;
         }
+        out.problems(problems)?;
     }
     Ok(())
 }

@@ -25,6 +25,8 @@ impl MountRow {
     fn options(&self) -> Cell {
         let Mount { flags, sb_flags, options, ext_key, deleted, .. } = &self.0;
         let mut words = flags.clone();
+        // how events pass has a column of its own
+        words.retain(|word| !["shared", "slave", "private"].contains(&word.as_str()));
         words.extend(sb_flags.iter().filter(|flag| !flags.contains(flag)).cloned());
         if !options.is_empty() {
             words.push(options.to_string());
@@ -66,11 +68,12 @@ impl Row for MountRow {
     }
 }
 
-/// The mounts of all mount namespaces that are part of the dump.
+/// The mounts of all mount namespaces that are part of the dump, by namespace and path.
 ///
 /// Errors: an image of mounts cannot be opened, or `out` ends the question.
 pub fn mounts(dump: &Checkpoint, out: &mut impl Rows<MountRow>) -> Result<()> {
-    let Listing { items: mounts, problems } = dump.mounts()?;
+    let Listing { items: mut mounts, problems } = dump.mounts()?;
+    mounts.sort_by(|a, b| (a.ns_id, &a.mountpoint, a.mnt_id).cmp(&(b.ns_id, &b.mountpoint, b.mnt_id)));
     mounts.into_iter().try_for_each(|mount| out.row(MountRow(mount)))?;
     out.problems(problems)
 }

@@ -128,8 +128,8 @@ pub fn ps(dump: &Checkpoint, options: Options, out: &mut impl Rows<Ps>) -> Resul
     let lines = lines(&tree);
     for (branch, line) in tree.iter().zip(lines) {
         let task = &branch.task;
-        let core = task.core().map_err(|error| out.problem(error)).unwrap_or_default();
-        let memory = task.page_count().map_err(|error| out.problem(error)).unwrap_or_default();
+        let core = out.ok(task.core())?.flatten();
+        let memory = out.ok(task.page_count())?.unwrap_or_default();
         let row = row(branch, core.as_ref(), memory, page_size, line, out)?;
         if options.threads {
             out.row(row.clone())?;
@@ -150,13 +150,7 @@ fn row(
     out: &mut impl Rows<Ps>,
 ) -> Result<Ps> {
     let task = &branch.task;
-    let exe = match task.exe() {
-        Ok(exe) => exe,
-        Err(error) => {
-            out.problem(error)?;
-            None
-        }
-    };
+    let exe = out.ok(task.exe())?.flatten();
     let process = core.map(|core| &core.process);
     let leader = core.map(|core| &core.leader);
     let state = process.map_or(State::Unknown, |process| process.state);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
-use crate::base::{Error, Name, Result};
+use crate::base::{Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::fd::Holder;
 use crate::checkpoint::file::{File, What};
@@ -77,9 +77,7 @@ impl Socket<'_> {
             What::Unix(socket) if socket.peer == 0 => Cell::Empty,
             What::Unix(socket) => match (self.peer_name, self.peer_holders.first()) {
                 (Some(name), _) if *name != UnixName::Unnamed => Cell::text(name),
-                (Some(_), Some(holder)) => {
-                    Cell::text(format_args!("inode {} {}/{}", socket.peer, holder.pid, holder.fd))
-                }
+                (Some(_), Some(holder)) => Cell::text(format_args!("{}/{}", holder.pid, holder.fd)),
                 (Some(_), None) => Cell::text(format_args!("inode {}", socket.peer)),
                 (None, _) => Cell::Odd(format!("inode {} is not in the dump", socket.peer).into()),
             },
@@ -132,21 +130,13 @@ where
     out.problems(dump.queue_problems().iter().cloned())?;
     let mut commands = Commands::new(dump)?;
     for file in files {
-        let mut problem: Option<Error> = None;
         let (queue, tcp_queues, peer) = match &file.what {
-            What::Inet(socket) => {
-                let tcp = dump.tcp_queues(socket.ino).unwrap_or_else(|error| {
-                    problem = Some(error);
-                    None
-                });
-                (None, tcp, None)
-            }
+            What::Inet(socket) => (None, out.ok(dump.tcp_queues(socket.ino))?.flatten(), None),
             What::Unix(socket) => (Some(dump.queue(file)), None, files.unix(socket.peer)),
             What::Netlink(_) => (Some(dump.queue(file)), None, None),
             What::Packet(_) => (None, None, None),
             _ => continue,
         };
-        out.problems(problem)?;
         let peer_name = peer.and_then(|peer| match &peer.what {
             What::Unix(socket) => Some(&socket.name),
             _ => None,

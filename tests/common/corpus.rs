@@ -61,6 +61,29 @@ pub fn framed(root: &Path) -> Vec<Found> {
     found
 }
 
+/// Every folder below `root` that holds a dump or a pre-dump, sorted.
+pub fn dumps(root: &Path) -> Vec<PathBuf> {
+    let is_dump = |path: &Path| {
+        let names = fs::read_dir(path).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        names.into_iter().any(|name| name == "pstree.img" || name.starts_with("pagemap-"))
+    };
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+        if is_dump(&folder) {
+            found.push(folder);
+        }
+    }
+    found.sort();
+    found
+}
+
 /// Leaves one of each content. The hash only saves work: nothing is believed because of it.
 #[derive(Default)]
 pub struct Distinct(HashSet<(usize, u64, Kind)>);

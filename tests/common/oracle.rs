@@ -122,6 +122,11 @@ impl Crit {
         self.ask(b'n', image).pop().unwrap()
     }
 
+    /// What `crit x` prints for ps, fds, mems and rss.
+    pub fn explore(&mut self, directory: &Path) -> Vec<Answer> {
+        self.ask(b'x', directory.to_str().unwrap().as_bytes())
+    }
+
     pub fn encode(&mut self, json: &[u8]) -> Answer {
         self.ask(b'e', json).pop().unwrap()
     }

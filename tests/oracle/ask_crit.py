@@ -7,22 +7,37 @@ length and bytes.
     d IMAGE   compact JSON, pretty JSON, how many entries `crit info` counts
     n IMAGE   pretty JSON without payloads, as `crit show --nopl`
     e JSON    the image's bytes
+    x PATH    ps, fds, mems and rss of the directory, as `crit x` prints them
 
 The first thing it says, unasked, is crit's version.
 """
 
+import contextlib
 import io
 import json
 import struct
 import sys
 
 import crit
+import crit.__main__ as program
 from pycriu import images
 
 
 def decode(data, pretty, no_payload=False):
     image = images.load(io.BytesIO(data), pretty, no_payload)
     return json.dumps(image, indent=4 if pretty else None).encode()
+
+
+def explore(path, what):
+    # what it remembers of the directory before
+    program.files_img = None
+    program.files_cache.clear()
+    for file_type in program.file_types.values():
+        file_type["img"] = None
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        program.explore({"dir": path, "what": what})
+    return text.getvalue().encode()
 
 
 def attempt(work):
@@ -42,6 +57,9 @@ def answer(letter, data):
         yield attempt(lambda: decode(data, True, True))
     elif letter == b"e":
         yield attempt(lambda: images.dumps(json.loads(data.decode())))
+    elif letter == b"x":
+        for what in ["ps", "fds", "mems", "rss"]:
+            yield attempt(lambda: explore(data.decode(), what))
 
 
 def say(parts):

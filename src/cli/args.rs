@@ -1,0 +1,175 @@
+//! What can be said on the command line: the one definition behind parsing, help, completions and man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::crit::Crit;
+use crate::base::Limits;
+use crate::base::map::Access;
+use crate::checkpoint::Options;
+
+/// Looks into checkpoints made by CRIU
+///
+/// Exit codes: 0 done, 1 found a defect, a difference or nothing, 2 could not do it.
+#[derive(Debug, Parser)]
+#[command(name = "icecore", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Say in short what a dump holds
+    Info(Dump),
+    /// List the tasks as a tree
+    Ps(Ps),
+    /// List what tasks have open, and who has the other end
+    Fds(OfTask),
+    /// List the mappings of tasks
+    Maps(OfTask),
+    /// List the sockets, what waits in them, and who has them open
+    Sockets(Dump),
+    /// List the mounts
+    Mounts(Dump),
+    /// Do what crit does, with its options and output
+    Crit(Crit),
+    /// Write completions for a shell to standard output
+    Completions(Completions),
+    /// Write man pages into a directory, or the program's to standard output
+    Man(Man),
+}
+
+/// A dump and how to show it.
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// Directory of images
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) show: Show,
+    #[command(flatten)]
+    pub(crate) read: Read,
+}
+
+/// Options of `ps`.
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    /// List threads too
+    #[arg(short, long)]
+    pub(crate) threads: bool,
+    #[command(flatten)]
+    pub(crate) dump: Dump,
+}
+
+/// Options of what is asked of one task or of all.
+#[derive(Debug, Args)]
+pub(crate) struct OfTask {
+    /// Of this task alone
+    #[arg(short, long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    #[command(flatten)]
+    pub(crate) dump: Dump,
+}
+
+/// How answers are shown.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Show {
+    /// Write one JSON document: an array, or an object where there is one answer
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a JSON object a line
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) ndjson: bool,
+    /// When to use colour; NO_COLOR in the environment is heard too
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How images are read.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct Read {
+    /// Read images instead of mapping them: for files that may shrink meanwhile
+    #[arg(long)]
+    pub(crate) no_map: bool,
+    /// Memory that decoding one entry may take, such as 512M
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) max_memory: Option<u64>,
+    /// How deep messages may be nested
+    #[arg(long, value_name = "LEVELS")]
+    pub(crate) max_depth: Option<u32>,
+}
+
+impl Read {
+    /// As the library takes it.
+    pub(crate) fn options(self) -> Options {
+        let usual = Limits::default();
+        Options {
+            access: if self.no_map { Access::Read } else { Access::Map },
+            limits: Limits {
+                memory: self.max_memory.unwrap_or(usual.memory),
+                depth: self.max_depth.unwrap_or(usual.depth),
+                ..usual
+            },
+        }
+    }
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Directory for one page per verb
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// A count of bytes: a number, with a unit of 1024 if wanted.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
+    let shift = match unit.trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err("expected a number of bytes, such as 1048576, 64K, 512M, 2G".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, such as 64K or 512M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are addresses".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_bytes() {
+        assert_eq!(bytes("17"), Ok(17));
+        assert_eq!(bytes("64K"), Ok(65536));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        for wrong in ["", "M", "1x", "-1", "1.5M", "99999999999T"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

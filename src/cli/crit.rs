@@ -1,0 +1,165 @@
+//! crit's own command line: its commands, options, output and exit codes, 0 or 1.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use super::out::failed;
+use super::{Outcome, complain, finish};
+use crate::base::name::harmless;
+use crate::base::report::Rows;
+use crate::base::{Error, Result, map};
+use crate::checkpoint::Checkpoint;
+use crate::view::crit_x;
+
+/// CRiu Image Tool
+#[derive(Debug, Parser)]
+#[command(name = "crit", version = VERSION, disable_version_flag = true)]
+pub(crate) struct Crit {
+    /// show program's version number and exit
+    #[arg(long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    verb: Option<CritVerb>,
+}
+
+/// The crit whose output this is.
+const VERSION: &str = concat!("4.3 (icecore ", env!("CARGO_PKG_VERSION"), ")");
+
+#[derive(Debug, Subcommand)]
+enum CritVerb {
+    /// convert criu image from binary type to json
+    Decode(Decode),
+    /// convert criu image from json type to binary
+    Encode(Encode),
+    /// show info about image
+    Info(Info),
+    /// explore image dir
+    X(Explore),
+    /// convert criu image from binary to human-readable json
+    Show(ShowImage),
+}
+
+#[derive(Debug, Args)]
+struct Decode {
+    /// Multiline with indents and some numerical fields in field-specific format
+    #[arg(long)]
+    pretty: bool,
+    /// criu image in binary format to be decoded (stdin by default)
+    #[arg(short, long = "in", value_name = "IN")]
+    input: Option<PathBuf>,
+    /// where to put criu image in json format (stdout by default)
+    #[arg(short, long = "out", value_name = "OUT")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Encode {
+    /// criu image in json format to be encoded (stdin by default)
+    #[arg(short, long = "in", value_name = "IN")]
+    input: Option<PathBuf>,
+    /// where to put criu image in binary format (stdout by default)
+    #[arg(short, long = "out", value_name = "OUT")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Info {
+    #[arg(value_name = "in")]
+    input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Explore {
+    dir: PathBuf,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    Ps,
+    Fds,
+    Mems,
+    Rss,
+}
+
+#[derive(Debug, Args)]
+struct ShowImage {
+    #[arg(value_name = "in")]
+    input: PathBuf,
+    /// do not show entry payload (if exists)
+    #[arg(long)]
+    nopl: bool,
+}
+
+/// The program when it is called crit, or its first word is.
+pub(super) fn main(words: Vec<OsString>) -> ExitCode {
+    map::on_shrunk_file(1);
+    let crit = match Crit::try_parse_from(words) {
+        Ok(crit) => crit,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let is_done = finish(run(crit)) == Outcome::Done;
+    ExitCode::from(u8::from(!is_done))
+}
+
+/// Runs one of crit's commands.
+pub(super) fn run(crit: Crit) -> Result<Outcome> {
+    match crit.verb {
+        Some(CritVerb::X(explore)) => x(&explore),
+        Some(CritVerb::Decode(Decode { .. })) => later(),
+        Some(CritVerb::Encode(Encode { .. })) => later(),
+        Some(CritVerb::Info(Info { .. })) => later(),
+        Some(CritVerb::Show(ShowImage { .. })) => later(),
+        None => {
+            anstream::eprintln!("{}\ncrit: error: too few arguments", Crit::command().render_usage());
+            Ok(Outcome::Failed)
+        }
+    }
+}
+
+fn later() -> Result<Outcome> {
+    Err(Error::usage("this command is not part of this build"))
+}
+
+/// Lines as they are; on a terminal without what it would act on.
+struct Lines {
+    stdout: BufWriter<StdoutLock<'static>>,
+    is_terminal: bool,
+    outcome: Outcome,
+}
+
+impl Rows<String> for Lines {
+    fn row(&mut self, line: String) -> Result<()> {
+        // the tabs are crit's own
+        let line = if self.is_terminal { harmless(&line).replace("\\t", "\t") } else { line };
+        writeln!(self.stdout, "{line}").map_err(failed)
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.outcome = Outcome::Found;
+        complain(&error);
+        Ok(())
+    }
+}
+
+fn x(explore: &Explore) -> Result<Outcome> {
+    let dump = Checkpoint::open(&explore.dir)?;
+    let stdout = io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let mut out = Lines { stdout: BufWriter::new(stdout.lock()), is_terminal, outcome: Outcome::Done };
+    match explore.what {
+        What::Ps => crit_x::ps(&dump, &mut out),
+        What::Fds => crit_x::fds(&dump, &mut out),
+        What::Mems => crit_x::mems(&dump, &mut out),
+        What::Rss => crit_x::rss(&dump, &mut out),
+    }?;
+    out.stdout.flush().map_err(failed)?;
+    Ok(out.outcome)
+}

@@ -1,0 +1,117 @@
+//! The command line: words in, words out. Everything that prints is here.
+//!
+//! # How to add a verb
+//!
+//! 1. A variant of [`Verb`](args::Verb) with its options: help, completions and man pages come from it.
+//! 2. A row in [`run`], which hands the options to a function in a file of the verb's name.
+
+mod args;
+mod completions;
+mod crit;
+mod man;
+mod out;
+#[allow(dead_code, reason = "the tools use it")]
+mod progress;
+mod questions;
+mod table;
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::base::name::harmless;
+use crate::base::{Error, Result, map};
+use args::{Cli, Verb};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It did what was asked.
+    Done,
+    /// It found a difference, a defect, or nothing.
+    Found,
+    /// It could not do it.
+    Failed,
+}
+
+impl Outcome {
+    /// The exit code, which never changes.
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Found => 1,
+            Self::Failed => 2,
+        }
+    }
+}
+
+/// The whole program.
+pub(crate) fn main() -> ExitCode {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    // crit's exit codes are its own, those of a wrong command line too
+    if words.get(1).is_some_and(|verb| verb == "crit") {
+        words.remove(0);
+        return crit::main(words);
+    } else if name.is_some_and(|name| name == "crit") {
+        return crit::main(words);
+    }
+    map::on_shrunk_file(i32::from(Outcome::Failed.code()));
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // help and version are no failure, and a reader who leaves early is none either
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Outcome::Failed.code() } else { 0 });
+        }
+    };
+    ExitCode::from(finish(run(cli.verb)).code())
+}
+
+/// A row per verb.
+fn run(verb: Verb) -> Result<Outcome> {
+    match verb {
+        Verb::Info(dump) => questions::info(&dump),
+        Verb::Ps(ps) => questions::ps(&ps),
+        Verb::Fds(fds) => questions::fds(&fds),
+        Verb::Maps(maps) => questions::maps(&maps),
+        Verb::Sockets(dump) => questions::sockets(&dump),
+        Verb::Mounts(dump) => questions::mounts(&dump),
+        Verb::Completions(completions) => completions::write(&completions),
+        Verb::Man(man) => man::write(&man),
+        Verb::Crit(crit) => crit::run(crit),
+    }
+}
+
+/// Tells of an error. A reader that has seen enough is no error.
+fn finish(result: Result<Outcome>) -> Outcome {
+    match result {
+        Ok(outcome) => outcome,
+        Err(error) if error.io_kind() == Some(ErrorKind::BrokenPipe) => Outcome::Done,
+        Err(error) => {
+            complain(&error);
+            Outcome::Failed
+        }
+    }
+}
+
+/// One line on standard error, with nothing in it that a terminal would act on.
+pub(crate) fn complain(error: &Error) {
+    let text = harmless(&error.to_string()).replace('\n', "\\n");
+    anstream::eprintln!("icecore: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+        crit::Crit::command().debug_assert();
+    }
+}

@@ -1,0 +1,201 @@
+//! Where rows go: a table, one JSON document, or a JSON object a line. Errors about single objects go to standard
+//! error and make the exit code 1.
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use anstream::ColorChoice;
+use serde::Serialize;
+
+use super::args::{Color, Show};
+use super::table::{Style, Table};
+use super::{Outcome, complain};
+use crate::base::report::{Card, Cell, Row, Rows};
+use crate::base::{Error, Result};
+
+/// What takes the rows of one question.
+pub(super) trait Shown {
+    /// Writes what is left to write, and tells how it went.
+    fn finish(self) -> Result<Outcome>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Ndjson,
+}
+
+/// Standard output, buffered, in the format that was asked for.
+struct Out {
+    format: Format,
+    style: Style,
+    stdout: BufWriter<StdoutLock<'static>>,
+    problems: u64,
+    rows: u64,
+}
+
+/// So many errors are told; a broken dump may have one for each of a million entries.
+const TOLD: u64 = 20;
+
+pub(super) fn failed(error: io::Error) -> Error {
+    Error::io("cannot write to standard output", error)
+}
+
+impl Out {
+    fn new(show: Show) -> Self {
+        let stdout = io::stdout();
+        let choice = match show.color {
+            Color::Auto => anstream::AutoStream::choice(&stdout),
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let width = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        let style =
+            Style { colour: choice != ColorChoice::Never, width: if stdout.is_terminal() { width() } else { None } };
+        let format = match (show.json, show.ndjson) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Ndjson,
+            _ => Format::Text,
+        };
+        Self { format, style, stdout: BufWriter::new(stdout.lock()), problems: 0, rows: 0 }
+    }
+
+    fn raw(&mut self, text: &str) -> Result<()> {
+        self.stdout.write_all(text.as_bytes()).map_err(failed)
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.stdout, value).map_err(|error| failed(error.into()))
+    }
+
+    fn problem(&mut self, error: &Error) -> Result<()> {
+        self.problems = self.problems.saturating_add(1);
+        if self.problems <= TOLD {
+            // what was said before it comes before it, where both go to one terminal
+            self.stdout.flush().map_err(failed)?;
+            complain(error);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Outcome> {
+        self.stdout.flush().map_err(failed)?;
+        if self.problems > TOLD {
+            complain(&Error::format(format!("{} more such errors", self.problems.saturating_sub(TOLD))));
+        }
+        Ok(if self.problems == 0 { Outcome::Done } else { Outcome::Found })
+    }
+}
+
+/// Rows as they come.
+pub(super) struct Report {
+    out: Out,
+    table: Table,
+}
+
+impl Report {
+    pub(super) fn new(show: Show) -> Self {
+        let out = Out::new(show);
+        Self { table: Table::new(out.style), out }
+    }
+}
+
+impl<R: Row> Rows<R> for Report {
+    fn row(&mut self, row: R) -> Result<()> {
+        let first = self.out.rows == 0;
+        self.out.rows = self.out.rows.saturating_add(1);
+        match self.out.format {
+            Format::Text => self.table.row(&mut self.out.stdout, R::COLUMNS, row.cells()).map_err(failed),
+            Format::Json => {
+                self.out.raw(if first { "[\n" } else { ",\n" })?;
+                self.out.json(&row)
+            }
+            Format::Ndjson => {
+                self.out.json(&row)?;
+                self.out.raw("\n")
+            }
+        }
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.out.problem(&error)
+    }
+}
+
+impl Shown for Report {
+    fn finish(mut self) -> Result<Outcome> {
+        match self.out.format {
+            Format::Text => self.table.finish(&mut self.out.stdout).map_err(failed)?,
+            Format::Json => self.out.raw(if self.out.rows == 0 { "[]\n" } else { "\n]\n" })?,
+            Format::Ndjson => {}
+        }
+        self.out.finish()
+    }
+}
+
+/// Answers that are no tables.
+pub(super) struct Cards {
+    out: Out,
+}
+
+impl Cards {
+    pub(super) fn new(show: Show) -> Self {
+        Self { out: Out::new(show) }
+    }
+
+    fn text(&mut self, card: &impl Card) -> Result<()> {
+        let facts = card.facts();
+        let style = self.out.style;
+        let widest = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0);
+        for fact in facts {
+            for (position, value) in fact.values.iter().enumerate() {
+                let name = if position == 0 { fact.name } else { "" };
+                let indent = widest.saturating_add(2);
+                let name = style.heading(&format!("{name:indent$}"));
+                for (number, line) in style.wrapped(value, indent).iter().enumerate() {
+                    match number {
+                        0 => self.out.raw(&format!("{name}{line}\n"))?,
+                        _ => self.out.raw(&format!("{:indent$}{line}\n", ""))?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C: Card> Rows<C> for Cards {
+    fn row(&mut self, card: C) -> Result<()> {
+        match self.out.format {
+            Format::Text => self.text(&card),
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut self.out.stdout, &card).map_err(|error| failed(error.into()))?;
+                self.out.raw("\n")
+            }
+            Format::Ndjson => {
+                self.out.json(&card)?;
+                self.out.raw("\n")
+            }
+        }
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.out.problem(&error)
+    }
+}
+
+impl Shown for Cards {
+    fn finish(self) -> Result<Outcome> {
+        self.out.finish()
+    }
+}
+
+/// The text of a cell.
+pub(super) fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Empty => "-".to_owned(),
+        Cell::Text(text) | Cell::Odd(text) if text.is_empty() => "-".to_owned(),
+        Cell::Text(text) | Cell::Odd(text) => text.to_string(),
+        Cell::Size(bytes) => crate::base::Size(*bytes).to_string(),
+    }
+}

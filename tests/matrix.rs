@@ -1,0 +1,148 @@
+//! Every question on every dump in tests/data, against golden files in tests/golden.
+//!
+//! A new dump joins by being there, a new verb by a line in `VERBS`. `ICECORE_BLESS=1` writes the golden files; look at
+//! what `git diff` then says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::corpus;
+
+/// What is said before the name of the dump, and the name of the golden file.
+const VERBS: [(&[&str], &str); 14] = [
+    (&["info"], "info.txt"),
+    (&["info", "--json"], "info.json"),
+    (&["ps"], "ps.txt"),
+    (&["ps", "--threads"], "ps-threads.txt"),
+    (&["ps", "--ndjson"], "ps.ndjson"),
+    (&["fds"], "fds.txt"),
+    (&["fds", "--ndjson"], "fds.ndjson"),
+    (&["maps"], "maps.txt"),
+    (&["maps", "--ndjson", "--pid", "FIRST"], "maps.ndjson"),
+    (&["sockets"], "sockets.txt"),
+    (&["sockets", "--ndjson"], "sockets.ndjson"),
+    (&["mounts"], "mounts.txt"),
+    (&["mounts", "--ndjson"], "mounts.ndjson"),
+    (&["sockets", "--json", "--no-map"], "sockets.json"),
+];
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn icecore(words: &[&str]) -> Output {
+    // from there, so that no path of this machine gets into an answer
+    Command::new(env!("CARGO_BIN_EXE_icecore")).args(words).current_dir(corpus::data()).output().unwrap()
+}
+
+fn is_blessing() -> bool {
+    std::env::var_os("ICECORE_BLESS").is_some_and(|value| value != "0")
+}
+
+/// Where two texts begin to differ.
+fn difference(expected: &str, found: &str) -> String {
+    let mut lines = expected.lines().zip(found.lines()).enumerate();
+    match lines.find(|(_, (expected, found))| expected != found) {
+        Some((number, (expected, found))) => format!("line {}\n  golden: {expected}\n  now:    {found}", number + 1),
+        None => format!("{} lines in the golden file, {} now", expected.lines().count(), found.lines().count()),
+    }
+}
+
+#[test]
+fn every_question_on_every_dump() {
+    let mut problems = Vec::new();
+    for directory in corpus::dumps(&corpus::data()) {
+        let name = directory.file_name().unwrap().to_str().unwrap();
+        let first = icecore::Checkpoint::open(&directory).unwrap().tasks().unwrap()[0].pid().to_string();
+        for (words, file) in VERBS {
+            let words: Vec<&str> = words.iter().map(|word| if *word == "FIRST" { &*first } else { *word }).collect();
+            let output = icecore(&[&words[..], &[name]].concat());
+            let place = format!("{name}: {}", words.join(" "));
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{place}");
+            assert_eq!(output.status.code(), Some(0), "{place}");
+            let found = String::from_utf8(output.stdout).unwrap();
+            assert!(!found.chars().any(|c| c.is_control() && c != '\n'), "{place}: control characters");
+            let path = golden().join(name).join(file);
+            if is_blessing() {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, found).unwrap();
+            } else {
+                let expected = fs::read_to_string(&path).unwrap_or_default();
+                if expected != found {
+                    problems.push(format!("{place}: {}", difference(&expected, &found)));
+                }
+            }
+        }
+    }
+    assert!(
+        problems.is_empty(),
+        "{}\n\nIf that is right: ICECORE_BLESS=1 cargo test --test matrix, and look at the difference.",
+        problems.join("\n")
+    );
+}
+
+#[test]
+fn json_and_ndjson_say_the_same() {
+    for verb in ["ps", "fds", "maps", "sockets", "mounts"] {
+        let parse = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
+        let document = parse(&icecore(&[verb, "--json", "container"]).stdout);
+        let lines = icecore(&[verb, "--ndjson", "container"]).stdout;
+        let lines: Vec<_> = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(parse).collect();
+        assert!(!lines.is_empty(), "{verb}");
+        assert_eq!(document, serde_json::Value::Array(lines), "{verb}");
+    }
+    assert_eq!(icecore(&["mounts", "--json", "python"]).stdout, b"[]\n");
+}
+
+#[test]
+fn exit_codes() {
+    let code = |words: &[&str]| icecore(words).status.code().unwrap();
+    assert_eq!(code(&["info", "tree"]), 0);
+    assert_eq!(code(&["info", "nonexistent"]), 2);
+    assert_eq!(code(&["fds", "--pid", "9999", "tree"]), 2);
+    assert_eq!(code(&["unheard-of"]), 2);
+    assert_eq!(code(&["--help"]), 0);
+    // a dump that is broken somewhere: what is left is told, and that it is broken
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(corpus::data().join("tree")).unwrap() {
+        let entry = entry.unwrap();
+        let content = fs::read(entry.path()).unwrap();
+        let cut = if entry.file_name() == "core-110.img" { content.len() - 3 } else { content.len() };
+        fs::write(folder.path().join(entry.file_name()), &content[..cut]).unwrap();
+    }
+    let output = icecore(&["ps", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("icecore: core-110.img: entry 0: "), "{stderr}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 21);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_icecore"))
+        .args(["maps", "--ndjson", "tree"])
+        .current_dir(corpus::data())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+}
+
+#[test]
+fn completions_and_man_pages() {
+    let script = icecore(&["completions", "bash"]);
+    assert!(String::from_utf8(script.stdout).unwrap().contains("sockets"));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(icecore(&["man", folder.path().to_str().unwrap()]).status.success());
+    for page in ["icecore.1", "icecore-fds.1", "icecore-crit-x.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
+}
