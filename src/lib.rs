@@ -49,6 +49,7 @@ pub mod memory;
 pub mod object;
 pub mod source;
 pub mod tool;
+pub mod view;
 pub mod wire;
 
 pub use base::{Error, ErrorKind, Limits, Result};

@@ -9,9 +9,11 @@ pub mod map;
 pub mod name;
 pub mod report;
 pub mod sink;
+pub mod size;
 
 pub use address::Address;
 pub use error::{Error, ErrorKind, Result};
 pub use limits::Limits;
 pub use listing::Listing;
 pub use name::Name;
+pub use size::Size;

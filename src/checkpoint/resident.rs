@@ -6,7 +6,7 @@ use crate::base::Result;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
-use crate::memory::Pagemap;
+use crate::memory::pagemap::{PE_PARENT, PE_PRESENT, Pagemap};
 use crate::object::v1;
 
 /// A run of pages that the dump knows of.
@@ -40,10 +40,6 @@ pub struct PageCount {
     pub parent: u64,
 }
 
-/// Bits of a pagemap entry.
-const PARENT: u32 = 1;
-const PRESENT: u32 = 4;
-
 /// Kind of the entry in what the kernel tells a program that has the size of a page.
 const AT_PAGESZ: u64 = 6;
 
@@ -56,8 +52,8 @@ impl Task<'_> {
         for entry in Pagemap::open(&image)?.iter() {
             let entry = entry?;
             let place = match entry.pe_flags() {
-                flags if flags & PRESENT != 0 => PagePlace::Here,
-                flags if flags & PARENT != 0 => PagePlace::Parent,
+                flags if flags & PE_PRESENT != 0 => PagePlace::Here,
+                flags if flags & PE_PARENT != 0 => PagePlace::Parent,
                 _ => PagePlace::Nowhere,
             };
             each(PageRun { vaddr: entry.vaddr, pages: entry.pages(), place })?;

@@ -53,6 +53,9 @@ pub struct UnixSocket {
     pub state: String,
     /// Its address.
     pub name: UnixName,
+    /// Its address as images have it: an abstract name behind a NUL, a path before one.
+    #[serde(skip)]
+    pub stored_name: Name,
     /// The directory that a relative address is meant from.
     pub name_dir: Option<Name>,
     /// Inode of the socket it is connected to; 0 is none.
@@ -190,6 +193,7 @@ impl UnixSocket {
             kind: names::code_or_number(u64::from(entry.r#type), names::SOCKET_TYPES),
             state: names::code_or_number(u64::from(entry.state), names::SOCKET_STATES),
             name: UnixName::new(&entry.name),
+            stored_name: entry.name.clone().into(),
             name_dir: entry.name_dir.clone().map(Name::from),
             peer: entry.peer,
             backlog: entry.backlog,

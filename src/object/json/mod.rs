@@ -24,6 +24,7 @@ mod value;
 
 pub use decode::{decode, entry};
 pub use encode::encode;
+pub(crate) use quopri::encode as quoted_printable;
 
 /// The forms of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

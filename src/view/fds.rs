@@ -1,0 +1,232 @@
+//! The descriptors of tasks, and what each leads to.
+
+use serde::Serialize;
+
+use crate::base::report::{Cell, Column, Row, Rows};
+use crate::base::{Error, Listing, Name, Result};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::fd::Holder;
+use crate::checkpoint::file::{File, FileType, What};
+use crate::checkpoint::pipe::PipeData;
+use crate::checkpoint::socket::Queue;
+use crate::checkpoint::task::Task;
+
+/// A descriptor, or another way a task holds a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct FdRow<'a> {
+    /// The task.
+    pub pid: u32,
+    /// Its command.
+    pub comm: Name,
+    /// How it holds the file.
+    pub role: Role,
+    /// The descriptor; `None` for another role.
+    pub fd: Option<u32>,
+    /// Whether it closes when the task executes another program.
+    pub cloexec: bool,
+    /// Type of the file.
+    pub file_type: FileType,
+    /// Number of the file.
+    pub id: u32,
+    /// The file; `None` if the dump lacks it.
+    pub file: Option<&'a File>,
+    /// What is in the pipe or fifo.
+    pub pipe_data: Option<PipeData>,
+    /// What waits in the unix or netlink socket.
+    pub queue: Option<Queue>,
+    /// Who has the other end of the pipe, or the socket it is connected to; at most 16 of them.
+    pub other_end: Vec<Holder>,
+    /// How many have the other end.
+    pub other_end_total: usize,
+}
+
+/// How a task holds a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// By a descriptor.
+    Descriptor,
+    /// As its working directory.
+    Cwd,
+    /// As its root.
+    Root,
+}
+
+/// Of those who have the other end, this many are told: a thousand tasks may share a pipe, and each has a row.
+const TOLD: usize = 16;
+
+impl FdRow<'_> {
+    fn what(&self) -> Cell {
+        let Some(file) = self.file else {
+            return Cell::Odd(format!("{} {} is not in the dump", self.file_type, self.id).into());
+        };
+        let mut text = file.what.to_string();
+        let arrow = match (&file.what, file.flags) {
+            (What::Pipe(_), Some(flags)) if flags.is_writable() => "->",
+            (What::Pipe(_), _) => "<-",
+            (What::Unix(_), _) => "<->",
+            _ => "",
+        };
+        for (position, holder) in self.other_end.iter().take(4).enumerate() {
+            let before = if position == 0 { format!(" {arrow} ") } else { ", ".to_owned() };
+            text.push_str(&format!("{before}{}/{}", holder.pid, holder.fd));
+        }
+        if self.other_end_total > 4 {
+            text.push_str(&format!(" and {} more", self.other_end_total.saturating_sub(4)));
+        }
+        match (self.pipe_data, self.queue) {
+            (Some(PipeData { bytes, .. }), _) if bytes > 0 => text.push_str(&format!(", {bytes} bytes in it")),
+            (_, Some(queue)) if queue.packets > 0 => {
+                text.push_str(&format!(", {} bytes in {} packets wait", queue.bytes, queue.packets));
+            }
+            _ => {}
+        }
+        Cell::Text(text.into())
+    }
+}
+
+impl Row for FdRow<'_> {
+    const COLUMNS: &'static [Column] = &[
+        Column::number("PID", 0),
+        Column::long("COMMAND", 3),
+        Column::number("FD", 0),
+        Column::text("TYPE", 1),
+        Column::text("MODE", 2),
+        Column::number("POS", 4),
+        Column::long("WHAT", 0),
+        Column::long("FLAGS", 5),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        let flags = self.file.and_then(|file| file.flags);
+        let pos = match self.file.map(|file| &file.what) {
+            Some(What::Regular(file)) if self.role == Role::Descriptor => Some(file.pos),
+            Some(What::Memfd(memfd)) => Some(memfd.pos),
+            _ => None,
+        };
+        let mut words = flags.map(|flags| flags.names()).unwrap_or_default();
+        words.retain(|word| word != "largefile");
+        words.extend(self.cloexec.then(|| "cloexec".to_owned()));
+        vec![
+            Cell::text(self.pid),
+            Cell::text(&self.comm),
+            match (self.role, self.fd) {
+                (Role::Descriptor, Some(fd)) => Cell::text(fd),
+                (Role::Root, _) => Cell::text("root"),
+                (_, _) => Cell::text("cwd"),
+            },
+            Cell::text(self.file_type.to_string().to_lowercase()),
+            Cell::maybe(flags.filter(|_| self.role == Role::Descriptor).map(|flags| flags.access())),
+            Cell::maybe(pos),
+            self.what(),
+            Cell::text(words.join(",")),
+        ]
+    }
+}
+
+/// What one task, or each, has open; and its working directory and root.
+///
+/// Errors: the tasks or files cannot be listed, there is no such task, or `out` ends the question.
+pub fn fds<'d, R>(dump: &'d Checkpoint, pid: Option<u32>, out: &mut R) -> Result<()>
+where
+    R: Rows<FdRow<'d>>,
+{
+    let Listing { items: tasks, problems } = dump.tasks()?;
+    out.problems(problems)?;
+    if let Some(pid) = pid
+        && !tasks.iter().any(|task| task.pid() == pid)
+    {
+        return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
+    }
+    out.problems(dump.files()?.problems.iter().cloned())?;
+    out.problems(dump.fd_problems()?.iter().cloned())?;
+    out.problems(dump.queue_problems().iter().cloned())?;
+    for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
+        of_task(dump, task, out)?;
+    }
+    Ok(())
+}
+
+fn of_task<'d, R>(dump: &'d Checkpoint, task: &Task<'d>, out: &mut R) -> Result<()>
+where
+    R: Rows<FdRow<'d>>,
+{
+    let comm = match task.core() {
+        Ok(core) => core.map(|core| core.process.comm).unwrap_or_default(),
+        Err(error) => {
+            out.problem(error)?;
+            Name::default()
+        }
+    };
+    match task.fs() {
+        Ok(Some(fs)) => {
+            for (role, id) in [(Role::Cwd, fs.cwd_id), (Role::Root, fs.root_id)] {
+                let file = dump.files()?.get(FileType::REG, id);
+                out.row(row(dump, task, &comm, (role, None, false), (FileType::REG, id), file)?)?;
+            }
+        }
+        Ok(None) => {}
+        Err(error) => out.problem(error)?,
+    }
+    let Listing { items: fds, problems } = task.fds()?;
+    for fd in fds {
+        let place = (Role::Descriptor, Some(fd.fd), fd.cloexec);
+        out.row(row(dump, task, &comm, place, (fd.file_type, fd.id), fd.file)?)?;
+    }
+    out.problems(problems)
+}
+
+fn row<'d>(
+    dump: &'d Checkpoint,
+    task: &Task<'d>,
+    comm: &Name,
+    (role, fd, cloexec): (Role, Option<u32>, bool),
+    (file_type, id): (FileType, u32),
+    file: Option<&'d File>,
+) -> Result<FdRow<'d>> {
+    let mut row = FdRow {
+        pid: task.pid(),
+        comm: comm.clone(),
+        role,
+        fd,
+        cloexec,
+        file_type,
+        id,
+        file,
+        pipe_data: None,
+        queue: None,
+        other_end: Vec::new(),
+        other_end_total: 0,
+    };
+    match file.map(|file| (&file.what, file)) {
+        Some((What::Pipe(end), file)) => {
+            row.pipe_data = dump.pipe_data(end.pipe_id);
+            let writes = |file: &File| file.flags.is_some_and(|flags| flags.is_writable());
+            for other in dump.files()?.ends(end.pipe_id).filter(|other| writes(other) != writes(file)) {
+                row.add_holders(dump, other)?;
+            }
+        }
+        Some((What::Fifo(fifo), _)) => row.pipe_data = dump.pipe_data(fifo.pipe_id),
+        Some((What::Unix(socket), file)) => {
+            row.queue = Some(dump.queue(file));
+            if let Some(peer) = dump.files()?.unix(socket.peer).filter(|_| socket.peer != 0) {
+                row.add_holders(dump, peer)?;
+            }
+        }
+        Some((What::Netlink(_), file)) => row.queue = Some(dump.queue(file)),
+        _ => {}
+    }
+    Ok(row)
+}
+
+impl FdRow<'_> {
+    fn add_holders(&mut self, dump: &Checkpoint, other: &File) -> Result<()> {
+        for holder in dump.holders(other)? {
+            self.other_end_total = self.other_end_total.saturating_add(1);
+            if self.other_end.len() < TOLD {
+                self.other_end.push(holder);
+            }
+        }
+        Ok(())
+    }
+}

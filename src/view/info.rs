@@ -1,0 +1,376 @@
+//! What a dump is, in short. Reads names, sizes and a handful of images, however large the dump.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::base::report::{Card, Cell, Fact, Rows};
+use crate::base::{Name, Result, Size};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::inventory::{DumpStats, Inventory};
+use crate::checkpoint::namespace::NamespaceKind;
+use crate::checkpoint::task::{State, Task};
+use crate::image::{Kind, Status};
+
+/// What a dump is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Info {
+    /// Where it is.
+    pub path: String,
+    /// Version of its images as CRIU's sources call it: `v1.1`.
+    pub image_version: Option<&'static str>,
+    /// Whether it holds memory alone, taken while the tasks ran on.
+    pub is_pre_dump: bool,
+    /// What it says of itself.
+    pub inventory: Option<Inventory>,
+    /// Its first task.
+    pub root: Option<Root>,
+    /// Tasks, zombies included.
+    pub tasks: usize,
+    /// Threads of all tasks that are not zombies.
+    pub threads: usize,
+    /// Tasks that have ended.
+    pub zombies: usize,
+    /// Memory.
+    pub memory: Memory,
+    /// Open files by type.
+    pub files: BTreeMap<String, usize>,
+    /// Kinds of namespace that the first task does not share with CRIU, and their numbers.
+    pub namespaces: BTreeMap<NamespaceKind, u32>,
+    /// Kinds of images that not every dump has, and how many there are.
+    pub extras: BTreeMap<&'static str, usize>,
+    /// How the dump went.
+    pub stats: Option<DumpStats>,
+    /// Files that are images.
+    pub images: usize,
+    /// Files that are not.
+    pub other_files: usize,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// What is odd about it.
+    pub warnings: Vec<String>,
+}
+
+/// The first task of a dump.
+#[derive(Clone, Debug, Serialize)]
+pub struct Root {
+    /// Its number.
+    pub pid: u32,
+    /// Its command.
+    pub comm: Name,
+    /// The program it runs.
+    pub exe: Option<Name>,
+    /// The machine's architecture.
+    pub arch: Option<&'static str>,
+}
+
+/// How much memory a dump holds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Memory {
+    /// Bytes of the files with pages.
+    pub bytes: u64,
+    /// Files with pages.
+    pub files: usize,
+    /// Pagemaps of tasks.
+    pub pagemaps: usize,
+    /// Pagemaps of shared memory.
+    pub shared_pagemaps: usize,
+    /// Dumps that this one is an increment of.
+    pub parents: usize,
+}
+
+/// The kinds of images that say something by being there.
+const EXTRAS: &[(Kind, &str)] = &[
+    (Kind::GhostFile, "ghost files"),
+    (Kind::TcpStream, "TCP connections"),
+    (Kind::FileLocks, "file locks"),
+    (Kind::SkQueues, "queued packets"),
+    (Kind::PipesData, "pipes with data"),
+    (Kind::FifoData, "fifos with data"),
+    (Kind::TtyInfo, "terminals"),
+    (Kind::MemfdInode, "memfds"),
+    (Kind::IpcnsShm, "System V segments"),
+    (Kind::IpcnsMsg, "System V queues"),
+    (Kind::IpcnsSem, "System V semaphore sets"),
+    (Kind::BpfmapData, "BPF maps with data"),
+    (Kind::Mnts, "mounts"),
+    (Kind::TmpfsDev, "tmpfs contents"),
+    (Kind::Apparmor, "AppArmor policies"),
+];
+
+/// What a dump is.
+///
+/// Errors: `out` ends the question. What is broken is a problem, and the rest is told.
+pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
+    let mut info = Info { path: dump.source().name().to_owned(), ..Info::default() };
+    count_files(dump, &mut info);
+    match dump.inventory() {
+        Ok(inventory) => {
+            info.image_version = match inventory.img_version {
+                1 => Some("v1.0"),
+                2 => Some("v1.1"),
+                3 => Some("v1.2"),
+                _ => None,
+            };
+            if !matches!(inventory.img_version, 0..=3) {
+                info.warnings.push(format!("image version {} is newer than this program", inventory.img_version));
+            }
+            info.inventory = Some(inventory.clone());
+        }
+        Err(error) => out.problem(error)?,
+    }
+    info.is_pre_dump = dump.images_of(Kind::Pstree).is_empty() && !dump.images_of(Kind::Pagemap).is_empty();
+    tasks(dump, &mut info, out)?;
+    match dump.census() {
+        Ok(census) => {
+            let by_type = census.by_type.iter();
+            info.files = by_type.map(|(file_type, count)| (file_type.to_string().to_lowercase(), *count)).collect();
+            out.problems(census.problems)?;
+        }
+        Err(error) => out.problem(error)?,
+    }
+    for &(kind, name) in EXTRAS {
+        // where one image holds one object, the images count; else their entries
+        let mut count = 0usize;
+        for image in dump.images_of(kind) {
+            count = count.saturating_add(match kind {
+                Kind::GhostFile | Kind::TcpStream | Kind::TmpfsDev => 1,
+                _ => dump.open_image(image).map_or(0, |image| image.len()),
+            });
+        }
+        if count > 0 {
+            info.extras.insert(name, count);
+        }
+    }
+    match dump.dump_stats() {
+        Ok(stats) => info.stats = stats,
+        Err(error) => out.problem(error)?,
+    }
+    let mut parent = dump.source().parent();
+    loop {
+        match parent {
+            Ok(Some(source)) => {
+                info.memory.parents = info.memory.parents.saturating_add(1);
+                parent = source.parent();
+            }
+            Ok(None) => break,
+            Err(error) => {
+                out.problem(error)?;
+                break;
+            }
+        }
+    }
+    warn(dump, &mut info);
+    out.row(info)
+}
+
+fn count_files(dump: &Checkpoint, info: &mut Info) {
+    let source = dump.source();
+    let size = |file: &str| source.size(file).unwrap_or(0);
+    info.images = dump.images().len();
+    info.other_files = source.files().len().saturating_sub(info.images);
+    info.bytes = source.files().iter().map(|file| size(file)).fold(0, u64::saturating_add);
+    let pages = dump.images_of(Kind::Pages);
+    info.memory.files = pages.len();
+    info.memory.bytes = pages.iter().map(|image| size(&image.file)).fold(0, u64::saturating_add);
+    info.memory.pagemaps = dump.images_of(Kind::Pagemap).len();
+    info.memory.shared_pagemaps = dump.images_of(Kind::PagemapShmem).len();
+}
+
+fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Result<()> {
+    let tasks = match dump.tasks() {
+        Ok(listing) => {
+            out.problems(listing.problems)?;
+            listing.items
+        }
+        Err(error) => return out.problem(error),
+    };
+    info.tasks = tasks.len();
+    for task in &tasks {
+        // a task without memory is a zombie, or its image is missing: then its core image tells
+        let has_memory =
+            dump.images_of(Kind::Mm).binary_search_by_key(&u64::from(task.pid()), |image| image.id).is_ok();
+        if !has_memory
+            && let Ok(Some(core)) = task.core()
+            && core.process.state == State::Zombie
+        {
+            info.zombies = info.zombies.saturating_add(1);
+        } else {
+            info.threads = info.threads.saturating_add(task.tids().len());
+        }
+    }
+    let Some(root) = tasks.iter().find(|task| task.ppid() == 0).or(tasks.first()).filter(|_| !info.is_pre_dump) else {
+        return Ok(());
+    };
+    match describe(root) {
+        Ok(root) => info.root = Some(root),
+        Err(error) => out.problem(error)?,
+    }
+    match root.ids() {
+        Ok(ids) => {
+            let criu = info.inventory.as_ref().and_then(|inventory| inventory.root_ids.as_ref());
+            let namespaces = ids.map(|ids| ids.namespaces).unwrap_or_default();
+            info.namespaces = namespaces
+                .into_iter()
+                .filter(|(kind, id)| criu.is_none_or(|criu| criu.namespaces.get(kind) != Some(id)))
+                .collect();
+            Ok(())
+        }
+        Err(error) => out.problem(error),
+    }
+}
+
+fn describe(root: &Task<'_>) -> Result<Root> {
+    let core = root.core()?;
+    Ok(Root {
+        pid: root.pid(),
+        exe: root.exe()?,
+        arch: core.as_ref().and_then(|core| core.leader.registers).map(|registers| registers.arch),
+        comm: core.map(|core| core.process.comm).unwrap_or_default(),
+    })
+}
+
+fn warn(dump: &Checkpoint, info: &mut Info) {
+    let pagemaps = info.memory.pagemaps.saturating_add(info.memory.shared_pagemaps);
+    if info.memory.files < pagemaps {
+        let text = format!("{pagemaps} pagemaps but {} pages files: some memory is not here", info.memory.files);
+        info.warnings.push(text);
+    }
+    let historic = dump.images().iter().filter(|image| image.kind.row().status == Status::Historic).count();
+    if historic > 0 {
+        info.warnings.push(format!("{historic} images of kinds that today's CRIU no longer writes"));
+    }
+    if dump.images().is_empty() {
+        info.warnings.push("no images here".to_owned());
+    } else if info.tasks == 0 {
+        info.warnings.push("no tasks".to_owned());
+    }
+}
+
+impl Card for Info {
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        let mut fact = |name: &'static str, values: Vec<Cell>| {
+            if !values.is_empty() {
+                facts.push(Fact { name, values });
+            }
+        };
+        fact("Checkpoint", vec![Cell::text(crate::base::name::harmless(&self.path))]);
+        fact("Kind", vec![Cell::text(self.kind())]);
+        if let Some(root) = &self.root {
+            let mut text = format!("{} {}", root.pid, root.comm);
+            if let Some(exe) = &root.exe {
+                text.push_str(&format!(", {exe}"));
+            }
+            fact("Root task", vec![Cell::text(text)]);
+        }
+        fact("Tasks", vec![Cell::text(self.count())]);
+        fact("Memory", self.memory());
+        let files: usize = self.files.values().sum();
+        if files > 0 {
+            fact("Open files", vec![Cell::text(format_args!("{files}: {}", by_count(&self.files)))]);
+        }
+        if !self.namespaces.is_empty() {
+            let own: Vec<&str> = self.namespaces.keys().map(|kind| kind.name()).collect();
+            fact("Own namespaces", vec![Cell::text(own.join(", "))]);
+        }
+        let extras = self.extras.iter().map(|(name, count)| Cell::text(format_args!("{count} {name}"))).collect();
+        fact("Also in it", extras);
+        fact("Features", self.features().into_iter().map(Cell::text).collect());
+        if let Some(stats) = &self.stats {
+            let ms = |time: u32| f64::from(time) / 1000.0;
+            fact(
+                "Dumping",
+                vec![
+                    Cell::text(format_args!(
+                        "{:.1} ms to freeze, {:.1} ms frozen",
+                        ms(stats.freezing_time),
+                        ms(stats.frozen_time)
+                    )),
+                    Cell::text(format_args!(
+                        "{:.1} ms to take memory, {:.1} ms to write it",
+                        ms(stats.memdump_time),
+                        ms(stats.memwrite_time)
+                    )),
+                    Cell::text(format_args!(
+                        "{} pages scanned, {} written, {} left to the parent",
+                        stats.pages_scanned, stats.pages_written, stats.pages_skipped_parent
+                    )),
+                ],
+            );
+        }
+        let others = match self.other_files {
+            0 => String::new(),
+            others => format!(" and {others} other files"),
+        };
+        let text = format!("{} images{others}, {} in all", self.images, Size(self.bytes));
+        fact("Files", vec![Cell::text(text)]);
+        fact("Warnings", self.warnings.iter().map(|text| Cell::Odd(text.clone().into())).collect());
+        facts
+    }
+}
+
+impl Info {
+    fn kind(&self) -> String {
+        let mut words = Vec::new();
+        words.push(if self.is_pre_dump { "pre-dump (memory alone)" } else { "dump" }.to_owned());
+        words.extend(self.image_version.map(|version| format!("images {version}")));
+        words.extend(self.root.as_ref().and_then(|root| root.arch).map(str::to_owned));
+        words.join(", ")
+    }
+
+    fn count(&self) -> String {
+        let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let mut text = plural(self.tasks, "task");
+        if !self.is_pre_dump {
+            text.push_str(&format!(", {}", plural(self.threads, "thread")));
+        }
+        if self.zombies > 0 {
+            text.push_str(&format!(", {}", plural(self.zombies, "zombie")));
+        }
+        text
+    }
+
+    fn memory(&self) -> Vec<Cell> {
+        let memory = &self.memory;
+        let mut cells = vec![Cell::text(format_args!(
+            "{} in {} files: {} tasks, {} shared objects",
+            Size(memory.bytes),
+            memory.files,
+            memory.pagemaps,
+            memory.shared_pagemaps
+        ))];
+        if memory.parents > 0 {
+            cells.push(Cell::text(format_args!("an increment of {} dumps before it", memory.parents)));
+        }
+        cells
+    }
+
+    fn features(&self) -> Vec<String> {
+        let mut features = Vec::new();
+        let Some(inventory) = &self.inventory else { return features };
+        features.extend(inventory.compress.map(|method| match inventory.compress_block_size {
+            Some(size) => format!("compressed with {method}, blocks of {size} bytes"),
+            None => format!("compressed with {method}"),
+        }));
+        features.extend(inventory.lsm.map(|lsm| format!("labels of {lsm}")));
+        features.extend(inventory.pre_dump_mode.filter(|_| self.is_pre_dump).map(|mode| format!("taken by {mode}")));
+        features.extend(inventory.tcp_close.then(|| "TCP connections closed".to_owned()));
+        if inventory.network_lock != "iptables" {
+            features.push(format!("network locked by {}", inventory.network_lock));
+        }
+        if let Some(plugins) = inventory.plugins.as_ref().filter(|plugins| !plugins.is_empty()) {
+            let names: Vec<String> = plugins.iter().map(Name::to_string).collect();
+            features.push(format!("needs plugins {}", names.join(", ")));
+        }
+        features
+    }
+}
+
+/// `12 reg, 3 pipe`, the most frequent first.
+fn by_count(counts: &BTreeMap<String, usize>) -> String {
+    let mut sorted: Vec<_> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let words: Vec<String> = sorted.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    words.join(", ")
+}

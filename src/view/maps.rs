@@ -1,0 +1,98 @@
+//! The mappings of tasks.
+
+use serde::Serialize;
+
+use crate::base::report::{Cell, Column, Row, Rows};
+use crate::base::{Error, Listing, Result};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::space::{Backing, Mapping};
+
+/// A mapping of a task.
+#[derive(Clone, Debug, Serialize)]
+pub struct Map {
+    /// The task.
+    pub pid: u32,
+    /// Its bytes.
+    pub size: u64,
+    /// The mapping.
+    #[serde(flatten)]
+    pub mapping: Mapping,
+}
+
+impl Map {
+    fn what(&self) -> Cell {
+        let mapping = &self.mapping;
+        let text = match &mapping.backing {
+            Backing::Anonymous => "[anon]".into(),
+            Backing::Stack => "[stack]".into(),
+            Backing::Heap => "[heap]".into(),
+            Backing::Vdso => "[vdso]".into(),
+            Backing::Vvar => "[vvar]".into(),
+            Backing::Vsyscall => "[vsyscall]".into(),
+            Backing::File(Some(path)) => path.to_string(),
+            Backing::File(None) => return Cell::Odd(format!("file {} is not in the dump", mapping.shmid).into()),
+            Backing::Memfd(Some(name)) => format!("memfd:{name}"),
+            Backing::Memfd(None) => return Cell::Odd(format!("memfd {} is not in the dump", mapping.shmid).into()),
+            Backing::Shared => format!("[shared {}]", mapping.shmid),
+            Backing::SysV => format!("[sysv {}]", mapping.shmid),
+            Backing::Socket => format!("[socket {}]", mapping.shmid),
+            Backing::Aio => "[aio]".into(),
+            Backing::Guard => "[guard]".into(),
+            Backing::ShadowStack => "[shadow stack]".into(),
+            Backing::Uprobes => "[uprobes]".into(),
+            Backing::Device => "[device]".into(),
+        };
+        Cell::Text(if mapping.flags.is_huge() { format!("{text} huge pages") } else { text }.into())
+    }
+}
+
+impl Row for Map {
+    const COLUMNS: &'static [Column] = &[
+        Column::number("PID", 1),
+        Column::number("START", 0),
+        Column::number("END", 0),
+        Column::number("SIZE", 1),
+        Column::text("PROT", 0),
+        Column::number("OFFSET", 2),
+        Column::long("WHAT", 0),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        let mapping = &self.mapping;
+        let shared = if mapping.flags.is_shared() { "s" } else { "p" };
+        vec![
+            Cell::text(self.pid),
+            Cell::text(format_args!("{:x}", mapping.start.0)),
+            Cell::text(format_args!("{:x}", mapping.end.0)),
+            Cell::Size(self.size),
+            Cell::text(format_args!("{}{shared}", mapping.prot)),
+            if mapping.pgoff == 0 { Cell::Empty } else { Cell::text(format_args!("{:x}", mapping.pgoff)) },
+            self.what(),
+        ]
+    }
+}
+
+/// The mappings of one task, or of all.
+///
+/// Errors: the tasks cannot be listed, there is no such task, or `out` ends the question.
+pub fn maps(dump: &Checkpoint, pid: Option<u32>, out: &mut impl Rows<Map>) -> Result<()> {
+    let Listing { items: tasks, problems } = dump.tasks()?;
+    out.problems(problems)?;
+    if let Some(pid) = pid
+        && !tasks.iter().any(|task| task.pid() == pid)
+    {
+        return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
+    }
+    for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
+        match task.mappings() {
+            Ok(Listing { items, problems }) => {
+                for mapping in items {
+                    out.row(Map { pid: task.pid(), size: mapping.size(), mapping })?;
+                }
+                out.problems(problems)?;
+            }
+            Err(error) => out.problem(error)?,
+        }
+    }
+    Ok(())
+}

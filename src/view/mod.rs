@@ -1,0 +1,16 @@
+//! Questions to a checkpoint. Each hands typed rows, one by one, to whoever asked, and prints nothing.
+//!
+//! # How to add a question
+//!
+//! 1. Write a file here: a row type with `Serialize` (its JSON) and [`Row`](crate::base::report::Row) (its table),
+//!    and a function that takes the checkpoint and a [`Rows`](crate::base::report::Rows).
+//! 2. Add a verb to `cli/`.
+//! 3. Run the tests with `ICECORE_BLESS=1`: the new verb gets a golden file for every dump in `tests/data`.
+
+pub mod crit_x;
+pub mod fds;
+pub mod info;
+pub mod maps;
+pub mod mounts;
+pub mod ps;
+pub mod sockets;

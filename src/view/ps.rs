@@ -1,0 +1,234 @@
+//! The tasks as a tree.
+
+use serde::Serialize;
+
+use crate::base::report::{Cell, Column, Row, Rows};
+use crate::base::{Address, Listing, Name, Result};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::resident::PageCount;
+use crate::checkpoint::task::{Core, State, Task};
+use crate::checkpoint::thread::Thread;
+use crate::checkpoint::tree::Branch;
+
+/// What to ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// A row for each thread too.
+    pub threads: bool,
+}
+
+/// A task, or one of its threads.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ps {
+    /// The task.
+    pub pid: u32,
+    /// The thread; the task's own number in the row of a task.
+    pub tid: u32,
+    /// Its parent; 0 if that is not in the dump.
+    pub ppid: u32,
+    /// Its process group.
+    pub pgid: u32,
+    /// Its session.
+    pub sid: u32,
+    /// Whether it runs.
+    pub state: State,
+    /// Of a zombie: how it ended.
+    pub exit_code: Option<ExitCode>,
+    /// How many threads it has, itself included.
+    pub threads: usize,
+    /// The user it acts as.
+    pub uid: Option<u32>,
+    /// The group it acts as.
+    pub gid: Option<u32>,
+    /// Bytes of its own memory that are in this dump.
+    pub memory: u64,
+    /// Bytes of its own memory that are in the dumps before.
+    pub memory_in_parent: u64,
+    /// Its command.
+    pub comm: Name,
+    /// The program it runs.
+    pub exe: Option<Name>,
+    /// Where it was.
+    pub pc: Option<Address>,
+    /// Its ancestors in the dump.
+    pub depth: u32,
+    #[serde(skip)]
+    branch: String,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitCode {
+    /// It returned this.
+    Exited(u32),
+    /// This signal ended it.
+    Killed(u32),
+}
+
+impl ExitCode {
+    fn new(status: u32) -> Self {
+        match status & 0x7f {
+            0 => Self::Exited(status >> 8 & 0xff),
+            signal => Self::Killed(signal),
+        }
+    }
+}
+
+impl Row for Ps {
+    const COLUMNS: &'static [Column] = &[
+        Column::number("PID", 0),
+        Column::number("TID", 0),
+        Column::number("PPID", 2),
+        Column::number("PGID", 4),
+        Column::number("SID", 4),
+        Column::number("UID", 3),
+        Column::text("STATE", 1),
+        Column::number("THR", 2),
+        Column::number("MEMORY", 1),
+        Column::long("COMMAND", 0),
+        Column::long("PROGRAM", 3),
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        let is_thread = self.tid != self.pid;
+        let task = |cell: Cell| if is_thread { Cell::Empty } else { cell };
+        let state = match (self.state, self.exit_code) {
+            (State::Zombie, Some(ExitCode::Exited(code))) => Cell::Odd(format!("zombie exit {code}").into()),
+            (State::Zombie, Some(ExitCode::Killed(signal))) => Cell::Odd(format!("zombie signal {signal}").into()),
+            (State::Alive, _) => Cell::text("alive"),
+            (state, _) => Cell::Odd(state.name().into()),
+        };
+        vec![
+            Cell::text(self.pid),
+            if is_thread { Cell::text(self.tid) } else { Cell::Empty },
+            task(Cell::text(self.ppid)),
+            task(Cell::text(self.pgid)),
+            task(Cell::text(self.sid)),
+            Cell::maybe(self.uid),
+            task(state),
+            task(Cell::text(self.threads)),
+            match self.memory.saturating_add(self.memory_in_parent) {
+                0 => Cell::Empty,
+                memory => Cell::Size(memory),
+            },
+            Cell::text(format_args!("{}{}", self.branch, self.comm)),
+            Cell::maybe(self.exe.as_ref()),
+        ]
+    }
+}
+
+/// The tasks, each followed by its threads, if these are asked for, and its descendants.
+///
+/// Errors: the tasks cannot be listed, or `out` ends the question.
+pub fn ps(dump: &Checkpoint, options: Options, out: &mut impl Rows<Ps>) -> Result<()> {
+    let Listing { items: tree, problems } = dump.tree()?;
+    out.problems(problems)?;
+    let page_size = dump.page_size();
+    let lines = lines(&tree);
+    for (branch, line) in tree.iter().zip(lines) {
+        let task = &branch.task;
+        let core = task.core().map_err(|error| out.problem(error)).unwrap_or_default();
+        let memory = task.page_count().map_err(|error| out.problem(error)).unwrap_or_default();
+        let row = row(branch, core.as_ref(), memory, page_size, line, out)?;
+        if options.threads {
+            out.row(row.clone())?;
+            threads(task, &row, out)?;
+        } else {
+            out.row(row)?;
+        }
+    }
+    Ok(())
+}
+
+fn row(
+    branch: &Branch<'_>,
+    core: Option<&Core>,
+    memory: PageCount,
+    page_size: u64,
+    line: String,
+    out: &mut impl Rows<Ps>,
+) -> Result<Ps> {
+    let task = &branch.task;
+    let exe = match task.exe() {
+        Ok(exe) => exe,
+        Err(error) => {
+            out.problem(error)?;
+            None
+        }
+    };
+    let process = core.map(|core| &core.process);
+    let leader = core.map(|core| &core.leader);
+    let state = process.map_or(State::Unknown, |process| process.state);
+    let credentials = leader.and_then(|leader| leader.credentials.as_ref());
+    Ok(Ps {
+        pid: task.pid(),
+        tid: task.pid(),
+        ppid: task.ppid(),
+        pgid: task.pgid(),
+        sid: task.sid(),
+        state,
+        exit_code: process.filter(|_| state == State::Zombie).map(|process| ExitCode::new(process.exit_code)),
+        threads: task.tids().len(),
+        uid: credentials.filter(|_| state != State::Zombie).map(|credentials| credentials.euid),
+        gid: credentials.filter(|_| state != State::Zombie).map(|credentials| credentials.egid),
+        memory: memory.here.saturating_mul(page_size),
+        memory_in_parent: memory.parent.saturating_mul(page_size),
+        comm: process.map(|process| process.comm.clone()).unwrap_or_default(),
+        exe,
+        pc: leader.and_then(|leader| leader.registers).map(|registers| registers.pc),
+        depth: branch.depth,
+        branch: line,
+    })
+}
+
+fn threads(task: &Task<'_>, leader: &Ps, out: &mut impl Rows<Ps>) -> Result<()> {
+    let Listing { items: threads, problems } = task.threads();
+    for thread in threads.into_iter().skip(1) {
+        let Thread { tid, comm, registers, credentials, .. } = thread;
+        out.row(Ps {
+            tid,
+            uid: credentials.as_ref().map(|credentials| credentials.euid),
+            gid: credentials.as_ref().map(|credentials| credentials.egid),
+            memory: 0,
+            memory_in_parent: 0,
+            comm,
+            exe: None,
+            pc: registers.map(|registers| registers.pc),
+            branch: leader.branch.replace("├─ ", "│  ").replace("└─ ", "   ") + "· ",
+            ..leader.clone()
+        })?;
+    }
+    out.problems(problems)
+}
+
+/// Deeper than this the lines of the tree are not drawn: they would be longer than all else together.
+const DRAWN: usize = 24;
+
+/// The lines before each task's name that make the tree visible.
+fn lines(tree: &[Branch<'_>]) -> Vec<String> {
+    let depth = |branch: &Branch<'_>| usize::try_from(branch.depth).unwrap_or(usize::MAX).min(DRAWN);
+    // from the end: whether a sibling follows, for each depth
+    let mut follows = [false; DRAWN + 1];
+    let mut has_next = Vec::with_capacity(tree.len());
+    for branch in tree.iter().rev() {
+        let depth = depth(branch);
+        has_next.push(follows.get(depth).copied().unwrap_or(false));
+        for (at, follows) in follows.iter_mut().enumerate().skip(depth) {
+            *follows = at == depth;
+        }
+    }
+    let mut open = Vec::new();
+    let mut lines = Vec::with_capacity(tree.len());
+    for (branch, has_next) in tree.iter().zip(has_next.into_iter().rev()) {
+        let depth = depth(branch);
+        open.truncate(depth.saturating_sub(1));
+        let mut line: String = open.iter().map(|open| if *open { "│  " } else { "   " }).collect();
+        if depth > 0 {
+            line.push_str(if has_next { "├─ " } else { "└─ " });
+            open.push(has_next);
+        }
+        lines.push(line);
+    }
+    lines
+}
