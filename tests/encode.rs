@@ -36,6 +36,18 @@ fn keys_that_stand_twice() {
     }
 }
 
+/// However often it stands: time is that of reading, not the square of it.
+#[test]
+fn a_key_that_stands_a_hundred_thousand_times() {
+    let data = "AAAA".repeat(250_000);
+    let again = ", \"tty_id\": 1, \"data\": \"AAAA\"".repeat(100_000);
+    let json = image("TTY_DATA", &format!("{{\"tty_id\": 2, \"data\": \"{data}\"{again}, \"data\": \"{data}\"}}"));
+    let start = std::time::Instant::now();
+    let want = File::new("TTY_DATA").entry(&message().uint(1, 1).bytes(2, vec![0; 750_000])).0;
+    assert!(encode(&json).unwrap() == want);
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
 /// The image of a plugin is one message: it cannot be none.
 #[test]
 fn plugins_have_one_entry() {

@@ -175,7 +175,7 @@ fn empty_entries() {
     let file = File::new("SECCOMP").entry(&message());
     assert_eq!(file.0[8..], [0; 4]);
     let image = open("seccomp.img", &file);
-    assert_eq!(messages(&image), [vec![]]);
+    assert_eq!(messages(&image), [Vec::<u8>::new()]);
     assert!(image.get(0).unwrap().decode::<v1::SeccompEntry>().unwrap().seccomp_filters.is_empty());
 }
 

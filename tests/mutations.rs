@@ -298,3 +298,19 @@ fn bombs() {
         assert!(peak < (256 << 20) + 16 * size, "{what}: decoding took {peak} bytes");
     }
 }
+
+/// Messages in messages, each with its fields out of order: time must not double with every level.
+#[test]
+fn deep_and_out_of_order() {
+    let inner = (0..97).fold(message().bytes(1, "x"), |inner, _| message().message(3, &inner).bytes(1, "x"));
+    let file = File::new("APPARMOR").entry(&message().message(1, &inner));
+    let size = file.0.len();
+    let image = Image::open("apparmor.img", file.0.into(), Limits::default()).unwrap();
+    let start = Instant::now();
+    let mut text = Vec::new();
+    json::decode(&image, &Form::COMPACT.strict(), &mut text, &mut |error| panic!("{error}")).unwrap();
+    let mut back = Vec::new();
+    json::encode(&text, &Limits::default(), &mut back).unwrap();
+    assert_eq!(back.len(), size, "the same fields in another order");
+    assert!(start.elapsed().as_secs() < 10, "{:?} for {size} bytes", start.elapsed());
+}

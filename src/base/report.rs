@@ -1,6 +1,7 @@
 //! What views and tools are handed to report to: typed rows go one by one to whoever asked, nothing is printed here.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
@@ -166,12 +167,17 @@ impl Progress for Silent {
 
 /// Asks long work to end early; checked between pieces of it.
 #[derive(Debug, Default)]
-pub struct Cancel(AtomicBool);
+pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
     /// Asks the work to end.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// What a signal handler sets.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        self.0.clone()
     }
 
     /// Whether the work was asked to end.

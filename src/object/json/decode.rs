@@ -212,7 +212,7 @@ fn object(
         return Ok(());
     }
     out.open(b'{');
-    let mut writer = Writer { out, form: *form, limits, budget: limits.memory, warnings: Vec::new() };
+    let mut writer = Writer { out, form: *form, limits, budget: limits.memory, warnings: Vec::new(), wary: false };
     let mut any = false;
     let unknown = writer.members(schema, found.message(), &mut any).map_err(|broken| place(found, broken))?;
     writer.extra(found, &mut any)?;

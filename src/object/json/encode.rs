@@ -133,6 +133,8 @@ pub(crate) fn message<'t>(
     let mut next = 0usize;
     let mut seen = 0u64;
     let mut ordered = true;
+    // fields whose key came again, and the offset before which what they had is void
+    let mut void: Vec<(u32, usize)> = Vec::new();
     lexer.begin(Token::Object)?;
     let mut first = true;
     loop {
@@ -152,7 +154,11 @@ pub(crate) fn message<'t>(
         let Some(field) = schema.fields.get(position) else { continue };
         if seen & 1 << position != 0 {
             // of a key that stands twice the last counts, as in Python
-            without(out, start, field.number);
+            let until = out.len().saturating_sub(start);
+            match void.iter_mut().find(|(number, _)| *number == field.number) {
+                Some((_, known)) => *known = until,
+                None => void.push((field.number, until)),
+            }
         }
         ordered &= position >= next;
         next = position.saturating_add(1);
@@ -163,6 +169,9 @@ pub(crate) fn message<'t>(
     if let Some(field) = schema.missing(seen) {
         return Err(begin.error(format!("expected required field {} of {}, found none", field.number, schema.name)))
             .map_err(|error| error.inside_field(field.name));
+    }
+    if !void.is_empty() {
+        without(out, start, &void);
     }
     if !ordered {
         sort(out, start);
@@ -275,10 +284,12 @@ fn sort(out: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// Takes the fields with this number out of the message that begins at `start`.
-fn without(out: &mut Vec<u8>, start: usize, number: u32) {
+/// Takes fields out of the message that begins at `start`: each that begins before the offset given for its number.
+fn without(out: &mut Vec<u8>, start: usize, void: &[(u32, usize)]) {
     let wire = out.split_off(start.min(out.len()));
-    for field in Fields::new(&wire).filter_map(|field| field.ok()).filter(|field| field.number != number) {
-        out.extend_from_slice(wire.get(field.start..field.end).unwrap_or_default());
+    for field in Fields::new(&wire).filter_map(|field| field.ok()) {
+        if !void.iter().any(|&(number, until)| number == field.number && field.start < until) {
+            out.extend_from_slice(wire.get(field.start..field.end).unwrap_or_default());
+        }
     }
 }

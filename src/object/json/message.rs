@@ -24,6 +24,9 @@ pub(crate) struct Writer<'w, 'o> {
     pub(crate) budget: u64,
     /// Required fields that were not there, where the form is not strict.
     pub(crate) warnings: Vec<Broken>,
+    /// A message of this entry was not in order: the others are looked through before they are written. Else one in
+    /// the other, each written in vain and then again, would take time that doubles with every level.
+    pub(crate) wary: bool,
 }
 
 /// Where a message is: what it is part of.
@@ -116,7 +119,7 @@ impl Writer<'_, '_> {
             return Err(too_deep(self.limits, place.base));
         };
         let place = Place { depth, ..place };
-        let ended = if bytes.len() > LARGE {
+        let ended = if self.wary || bytes.len() > LARGE {
             if is_ordered(message, bytes) { self.pass(message, bytes, place) } else { Err(End::Unordered) }
         } else {
             let mark = self.out.hold();
@@ -131,7 +134,10 @@ impl Writer<'_, '_> {
         };
         let pass = match ended {
             Ok(pass) => pass,
-            Err(End::Unordered) => return self.sorted(message, bytes, any, place),
+            Err(End::Unordered) => {
+                self.wary = true;
+                return self.sorted(message, bytes, any, place);
+            }
             Err(End::Broken(broken)) => return Err(broken),
         };
         *any = pass.any;

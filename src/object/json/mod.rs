@@ -20,6 +20,7 @@ mod order;
 mod out;
 mod quopri;
 mod text;
+mod token;
 mod value;
 
 pub use decode::{decode, entry};
