@@ -1,16 +1,21 @@
 //! The model on odd dumps: those of old CRIU, those that lack images, those made to harm.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation)]
 
 mod common;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use common::writer::{File, Message, message};
-use icecore::Checkpoint;
-use icecore::base::report::Collect;
+use icecore::base::report::{Card, Collect, Row, Rows};
 use icecore::checkpoint::file::What;
 use icecore::checkpoint::signal::Handler;
 use icecore::checkpoint::space::Backing;
 use icecore::checkpoint::task::State;
-use icecore::view;
+use icecore::source::Source;
+use icecore::{Checkpoint, Error, Limits, Result, view};
 
 /// A directory of images.
 struct Dump(tempfile::TempDir);
@@ -248,4 +253,105 @@ fn a_broken_image_costs_only_itself() {
     let mut maps = Collect::default();
     view::maps::maps(&dump, None, &mut maps).unwrap();
     assert_eq!(maps.problems[0].image(), Some("mm-2.img"));
+}
+
+/// A dump in memory.
+struct Memory {
+    names: Vec<String>,
+    files: HashMap<String, Bytes>,
+}
+
+impl Source for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn files(&self) -> &[String] {
+        &self.names
+    }
+
+    fn open(&self, file: &str) -> Result<Bytes> {
+        Ok(self.files[file].clone())
+    }
+
+    fn size(&self, file: &str) -> Result<u64> {
+        Ok(self.files[file].len() as u64)
+    }
+
+    fn parent(&self) -> Result<Option<Arc<dyn Source>>> {
+        Ok(None)
+    }
+}
+
+/// Counts rows, whatever they are, and makes their text and JSON.
+#[derive(Default)]
+struct Count(usize);
+
+impl<R: Row> Rows<R> for Count {
+    fn row(&mut self, row: R) -> Result<()> {
+        self.0 += 1;
+        assert_eq!(row.cells().len(), R::COLUMNS.len());
+        assert!(serde_json::to_string(&row).is_ok());
+        Ok(())
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        assert!(!error.to_string().is_empty());
+        Ok(())
+    }
+}
+
+/// Asks everything. Errors are answers; panics are not.
+fn ask_everything(dump: &Checkpoint) {
+    let mut count = Count::default();
+    let _ = view::ps::ps(dump, view::ps::Options { threads: true }, &mut count);
+    let _ = view::fds::fds(dump, None, &mut count);
+    let _ = view::maps::maps(dump, None, &mut count);
+    let _ = view::sockets::sockets(dump, &mut count);
+    let _ = view::mounts::mounts(dump, &mut count);
+    let mut infos = Collect::default();
+    let _ = view::info::info(dump, &mut infos);
+    for info in &infos.rows {
+        assert!(!info.facts().is_empty());
+    }
+    let mut lines = Collect::default();
+    for explore in [view::crit_x::ps, view::crit_x::fds, view::crit_x::mems, view::crit_x::rss] {
+        let _ = explore(dump, &mut lines);
+    }
+    let _ = dump.locks();
+    let _ = dump.ghosts();
+    let _ = dump.ipc();
+    let _ = dump.cgroups();
+    let _ = dump.namespaces();
+}
+
+#[test]
+fn nothing_panics_on_damaged_dumps() {
+    for name in ["tree", "container"] {
+        let mut files = HashMap::new();
+        for entry in std::fs::read_dir(common::corpus::data().join(name)).unwrap() {
+            let entry = entry.unwrap();
+            files.insert(entry.file_name().into_string().unwrap(), Bytes::from(std::fs::read(entry.path()).unwrap()));
+        }
+        let mut names: Vec<String> = files.keys().cloned().collect();
+        names.sort();
+        let small: Vec<String> =
+            names.iter().filter(|name| (9..65536).contains(&files[*name].len())).cloned().collect();
+        let mut rng = common::rng::Rng::new(7);
+        for _ in 0..120 {
+            let name = rng.pick(&small);
+            let mut bytes = files[name].to_vec();
+            for _ in 0..=rng.below(4) {
+                let at = 8 + rng.below(bytes.len() - 8);
+                bytes[at] = rng.below(256) as u8;
+            }
+            if rng.one_in(8) {
+                bytes.truncate(8 + rng.below(bytes.len() - 8));
+            }
+            let mut files = files.clone();
+            files.insert(name.clone(), bytes.into());
+            let source = Memory { names: names.clone(), files };
+            ask_everything(&Checkpoint::from_source(Arc::new(source), Limits::default()));
+        }
+    }
 }
