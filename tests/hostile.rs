@@ -338,7 +338,7 @@ fn nothing_panics_on_damaged_dumps() {
         let small: Vec<String> =
             names.iter().filter(|name| (9..65536).contains(&files[*name].len())).cloned().collect();
         let mut rng = common::rng::Rng::new(7);
-        for _ in 0..120 {
+        for _ in 0..60 {
             let name = rng.pick(&small);
             let mut bytes = files[name].to_vec();
             for _ in 0..=rng.below(4) {

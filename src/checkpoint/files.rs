@@ -14,7 +14,7 @@ use crate::checkpoint::special::{BpfMap, Memfd, Timer};
 use crate::checkpoint::tty::Tty;
 use crate::checkpoint::watch::{EpollTarget, FanotifyMark, InotifyWatch};
 use crate::checkpoint::{names, old_files};
-use crate::image::{Entry, Image, Kind};
+use crate::image::{Entry, Kind};
 use crate::object::v1::{self, FdTypes};
 
 /// The open files of a dump, in its order.
@@ -29,10 +29,7 @@ pub struct Files {
 }
 
 /// What entries of files refer to in other images.
-#[derive(Default)]
 struct Others {
-    /// Path and flags of files with a path.
-    paths: HashMap<u32, (Name, u32)>,
     remaps: HashMap<u32, Remap>,
     memfds: HashMap<u64, v1::MemfdInodeEntry>,
     ttys: HashMap<u32, v1::TtyInfoEntry>,
@@ -77,6 +74,25 @@ impl Files {
         self.by_key.entry((file.file_type, file.id)).or_insert(position);
         self.files.push(file);
     }
+
+    /// A fifo and a terminal have their path, and a fifo its flags, in the entry of a file with a path.
+    fn add_path(&mut self, position: usize, id: u32) {
+        let Some((path, flags)) = self.get(FileType::REG, id).and_then(|reg| match &reg.what {
+            What::Regular(file) => Some((file.path.clone(), reg.flags)),
+            _ => None,
+        }) else {
+            return;
+        };
+        let Some(file) = self.files.get_mut(position) else { return };
+        match &mut file.what {
+            What::Fifo(fifo) => {
+                fifo.path = Some(path);
+                file.flags = flags;
+            }
+            What::Tty(tty) => tty.path = Some(path),
+            _ => {}
+        }
+    }
 }
 
 impl<'a> IntoIterator for &'a Files {
@@ -98,51 +114,39 @@ impl Checkpoint {
 
     fn read_files(&self) -> Result<Files> {
         let mut files = Files::default();
-        let entries: Vec<Result<v1::FileEntry>> = match self.find(Kind::Files, 0)? {
-            Some(image) => decode_all(&image),
-            None => old_files::read(self)?,
+        let others = self.others(&mut files.problems);
+        // structs of messages are large: each is turned into a file at once
+        let make = |entry: Result<v1::FileEntry>| entry.and_then(|entry| file(entry, &others));
+        let found: Vec<Result<(File, Option<u32>)>> = match self.find(Kind::Files, 0)? {
+            Some(image) if image.len() > MANY => image.par_iter().map(|entry| make(decode(entry))).collect(),
+            Some(image) => image.iter().map(|entry| make(decode(entry))).collect(),
+            None => old_files::read(self)?.into_iter().map(make).collect(),
         };
-        let mut sound = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match entry {
-                Ok(entry) => sound.push(entry),
+        let mut pathless = Vec::new();
+        for found in found {
+            match found {
+                Ok((file, path_id)) => {
+                    pathless.extend(path_id.map(|id| (files.files.len(), id)));
+                    files.add(file);
+                }
                 Err(error) => files.problems.push(error),
             }
         }
-        let others = self.others(&sound, &mut files.problems);
-        for entry in sound {
-            let (file_type, id) = (FileType(entry.r#type), entry.id);
-            match file(entry, &others) {
-                Some(file) => files.add(file),
-                None => {
-                    let text =
-                        format!("expected the entry of file {id} to have what belongs to {file_type}, found none");
-                    files.problems.push(Error::format(text).in_image("files.img"));
-                }
-            }
+        for (position, id) in pathless {
+            files.add_path(position, id);
         }
         Ok(files)
     }
 
-    /// Reads the images that the entries refer to, and only those.
-    fn others(&self, entries: &[v1::FileEntry], problems: &mut Vec<Error>) -> Others {
-        let mut others = Others::default();
-        let has = |wanted: FdTypes| entries.iter().any(|entry| entry.r#type == i32::from(wanted));
-        if has(FdTypes::Memfd) {
-            let inodes = self.entries_or_problem::<v1::MemfdInodeEntry>(Kind::MemfdInode, problems);
-            others.memfds = inodes.into_iter().map(|inode| (inode.inode_id, inode)).collect();
-        }
-        if has(FdTypes::Tty) {
-            let infos = self.entries_or_problem::<v1::TtyInfoEntry>(Kind::TtyInfo, problems);
-            others.ttys = infos.into_iter().map(|info| (info.id, info)).collect();
-        }
+    fn others(&self, problems: &mut Vec<Error>) -> Others {
+        let memfds = self.entries_or_problem::<v1::MemfdInodeEntry>(Kind::MemfdInode, problems);
+        let ttys = self.entries_or_problem::<v1::TtyInfoEntry>(Kind::TtyInfo, problems);
         let remaps = self.entries_or_problem::<v1::RemapFilePathEntry>(Kind::RemapFpath, problems);
-        others.remaps = remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect();
-        if has(FdTypes::Fifo) || has(FdTypes::Tty) {
-            let paths = entries.iter().filter_map(|entry| entry.reg.as_ref());
-            others.paths = paths.map(|reg| (reg.id, (reg.name.clone().into(), reg.flags))).collect();
+        Others {
+            remaps: remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect(),
+            memfds: memfds.into_iter().map(|inode| (inode.inode_id, inode)).collect(),
+            ttys: ttys.into_iter().map(|info| (info.id, info)).collect(),
         }
-        others
     }
 }
 
@@ -158,14 +162,32 @@ pub(crate) fn remap(entry: &v1::RemapFilePathEntry) -> Remap {
     }
 }
 
-fn decode_all(image: &Image) -> Vec<Result<v1::FileEntry>> {
-    let decode = |entry: Result<Entry<'_>>| entry.and_then(|entry| entry.decode());
-    if image.len() > MANY { image.par_iter().map(decode).collect() } else { image.iter().map(decode).collect() }
+fn decode(entry: Result<Entry<'_>>) -> Result<v1::FileEntry> {
+    entry.and_then(|entry| entry.decode())
 }
 
-/// The file that an entry describes; `None` if it lacks the part that belongs to its type.
-fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
-    let (flags, what) = match FdTypes::try_from(entry.r#type) {
+/// The file that an entry describes, and the number of the file with its path where that is another.
+///
+/// Errors: the entry lacks the part that belongs to its type.
+fn file(entry: v1::FileEntry, others: &Others) -> Result<(File, Option<u32>)> {
+    let (file_type, id) = (FileType(entry.r#type), entry.id);
+    let path_id = match (&entry.fifo, &entry.tty) {
+        (Some(fifo), _) => Some(fifo.regf_id.unwrap_or(fifo.id)),
+        (None, Some(tty)) => tty.regf_id,
+        (None, None) => None,
+    };
+    match part(entry, others) {
+        Some((flags, what)) => Ok((File { file_type, id, flags: flags.map(OpenFlags), what }, path_id)),
+        None => {
+            let text = format!("expected the entry of file {id} to have what belongs to {file_type}, found none");
+            Err(Error::format(text).in_image("files.img"))
+        }
+    }
+}
+
+/// The part of an entry that belongs to its type.
+fn part(entry: v1::FileEntry, others: &Others) -> Option<(Option<u32>, What)> {
+    Some(match FdTypes::try_from(entry.r#type) {
         Ok(FdTypes::Reg) => {
             let reg = entry.reg?;
             let what = Regular {
@@ -185,8 +207,7 @@ fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
         }
         Ok(FdTypes::Fifo) => {
             let fifo = entry.fifo?;
-            let (path, flags) = others.paths.get(&fifo.regf_id.unwrap_or(fifo.id)).cloned().unzip();
-            (flags, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path }))
+            (None, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path: None }))
         }
         Ok(FdTypes::Inetsk) => {
             let socket = entry.isk?;
@@ -230,8 +251,7 @@ fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
         }
         Ok(FdTypes::Tty) => {
             let tty = entry.tty?;
-            let path = tty.regf_id.and_then(|id| others.paths.get(&id)).map(|(path, _)| path.clone());
-            (Some(tty.flags), What::Tty(Tty::new(&tty, others.ttys.get(&tty.tty_info_id), path)))
+            (Some(tty.flags), What::Tty(Tty::new(&tty, others.ttys.get(&tty.tty_info_id))))
         }
         Ok(FdTypes::Memfd) => {
             let memfd = entry.memfd?;
@@ -257,6 +277,5 @@ fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
         }
         Ok(FdTypes::Ext) => (None, What::External),
         _ => (None, What::Unknown),
-    };
-    Some(File { file_type: FileType(entry.r#type), id: entry.id, flags: flags.map(OpenFlags), what })
+    })
 }

@@ -38,7 +38,7 @@ const PTMX: Device = Device { major: 5, minor: 2 };
 const UNIX98_MASTER: std::ops::RangeInclusive<u32> = 128..=135;
 
 impl Tty {
-    pub(crate) fn new(entry: &v1::TtyFileEntry, info: Option<&v1::TtyInfoEntry>, path: Option<Name>) -> Self {
+    pub(crate) fn new(entry: &v1::TtyFileEntry, info: Option<&v1::TtyInfoEntry>) -> Self {
         let rdev = info.map(|info| Device::from_libc(info.rdev));
         Self {
             tty_info_id: entry.tty_info_id,
@@ -52,7 +52,7 @@ impl Tty {
             sid: info.map_or(0, |info| info.sid),
             pgrp: info.map_or(0, |info| info.pgrp),
             size: info.and_then(|info| info.winsize.as_ref()).map(|size| (size.ws_row, size.ws_col)),
-            path,
+            path: None,
         }
     }
 }
