@@ -132,6 +132,7 @@ pub enum Backing {
     /// Memory shared by those who inherited it.
     Shared,
     /// A System V segment.
+    #[serde(rename = "sysv")]
     SysV,
     /// A socket's ring.
     Socket,

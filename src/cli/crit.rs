@@ -17,7 +17,7 @@ use crate::view::crit_x;
 
 /// CRiu Image Tool
 #[derive(Debug, Parser)]
-#[command(name = "crit", version = VERSION, disable_version_flag = true)]
+#[command(name = "crit", version = VERSION, disable_version_flag = true, disable_help_subcommand = true)]
 pub(crate) struct Crit {
     /// show program's version number and exit
     #[arg(long, action = clap::ArgAction::Version)]

@@ -1,15 +1,18 @@
 //! The descriptors of tasks, and what each leads to.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Error, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::fd::Holder;
+use crate::checkpoint::fd::{Fd, Holder};
 use crate::checkpoint::file::{File, FileType, What};
 use crate::checkpoint::pipe::{Fifo, PipeData, PipeEnd};
 use crate::checkpoint::socket::Queue;
 use crate::checkpoint::task::Task;
+use crate::checkpoint::watch::EpollTarget;
 
 /// A descriptor, or another way a task holds a file.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +41,22 @@ pub struct FdRow<'a> {
     pub other_end: Vec<Holder>,
     /// How many have the other end.
     pub other_end_total: usize,
+    /// What an epoll waits for: the descriptors that the task has under the numbers of its targets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<Awaited>,
+}
+
+/// A descriptor that an epoll waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Awaited {
+    /// Its number.
+    pub fd: u32,
+    /// Type of the file it leads to; `None` if the task has no such descriptor any more.
+    pub file_type: Option<FileType>,
+    /// Number of that file.
+    pub id: Option<u32>,
+    /// That file in one line.
+    pub what: Option<String>,
 }
 
 /// How a task holds a file.
@@ -167,9 +186,17 @@ where
         }
     }
     let Listing { items: fds, problems } = task.fds()?;
-    for fd in fds {
+    let mut by_number: HashMap<u32, Fd<'d>> = HashMap::new();
+    for fd in &fds {
         let place = (Role::Descriptor, Some(fd.fd), fd.cloexec);
-        out.row(row(dump, task, &comm, place, (fd.file_type, fd.id), fd.file)?)?;
+        let mut row = row(dump, task, &comm, place, (fd.file_type, fd.id), fd.file)?;
+        if let Some(What::Epoll { targets }) = fd.file.map(|file| &file.what) {
+            if by_number.is_empty() {
+                by_number = fds.iter().map(|fd| (fd.fd, *fd)).collect();
+            }
+            row.waits_for = targets.iter().map(|target| Awaited::new(target, by_number.get(&target.fd))).collect();
+        }
+        out.row(row)?;
     }
     out.problems(problems)
 }
@@ -195,6 +222,7 @@ fn row<'d>(
         queue: None,
         other_end: Vec::new(),
         other_end_total: 0,
+        waits_for: Vec::new(),
     };
     match file.map(|file| (&file.what, file)) {
         Some((What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }), file)) => {
@@ -214,6 +242,17 @@ fn row<'d>(
         _ => {}
     }
     Ok(row)
+}
+
+impl Awaited {
+    fn new(target: &EpollTarget, fd: Option<&Fd<'_>>) -> Self {
+        Self {
+            fd: target.fd,
+            file_type: fd.map(|fd| fd.file_type),
+            id: fd.map(|fd| fd.id),
+            what: fd.and_then(|fd| fd.file).map(|file| file.what.to_string()),
+        }
+    }
 }
 
 impl FdRow<'_> {
