@@ -148,6 +148,16 @@ impl Checkpoint {
         }))
     }
 
+    /// How many have a file open: as many as [`holders`](Self::holders) gives, without going through them.
+    ///
+    /// Errors: the list of tasks cannot be opened.
+    pub fn holder_count(&self, file: &File) -> Result<usize> {
+        let tables = self.tables()?;
+        let places = tables.holders.get(&(file.file_type, file.id)).map(Vec::as_slice).unwrap_or_default();
+        let pids = |(table, _): &(usize, u32)| tables.tables.get(*table).map_or(0, |table| table.pids.len());
+        Ok(places.iter().map(pids).fold(0, usize::saturating_add))
+    }
+
     fn queues(&self) -> &Queues {
         self.cache.queues.get_or_init(|| self.read_queues())
     }

@@ -55,6 +55,9 @@ pub enum Role {
 /// Of those who have the other end, this many are told: a thousand tasks may share a pipe, and each has a row.
 const TOLD: usize = 16;
 
+/// Of the files that are ends of one pipe, this many are looked at for each of them. CRIU writes a few.
+const ENDS: usize = 256;
+
 impl FdRow<'_> {
     fn what(&self) -> Cell {
         let Some(file) = self.file else {
@@ -197,7 +200,7 @@ fn row<'d>(
         Some((What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }), file)) => {
             row.pipe_data = dump.pipe_data(*pipe_id);
             let writes = |file: &File| file.flags.is_some_and(|flags| flags.is_writable());
-            for other in dump.files()?.ends(*pipe_id).filter(|other| writes(other) != writes(file)) {
+            for other in dump.files()?.ends(*pipe_id).take(ENDS).filter(|other| writes(other) != writes(file)) {
                 row.add_holders(dump, other)?;
             }
         }
@@ -215,12 +218,9 @@ fn row<'d>(
 
 impl FdRow<'_> {
     fn add_holders(&mut self, dump: &Checkpoint, other: &File) -> Result<()> {
-        for holder in dump.holders(other)? {
-            self.other_end_total = self.other_end_total.saturating_add(1);
-            if self.other_end.len() < TOLD {
-                self.other_end.push(holder);
-            }
-        }
+        self.other_end_total = self.other_end_total.saturating_add(dump.holder_count(other)?);
+        let room = TOLD.saturating_sub(self.other_end.len());
+        self.other_end.extend(dump.holders(other)?.take(room));
         Ok(())
     }
 }

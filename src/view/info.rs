@@ -79,24 +79,33 @@ pub struct Memory {
     pub parents: usize,
 }
 
-/// The kinds of images that say something by being there.
-const EXTRAS: &[(Kind, &str)] = &[
-    (Kind::GhostFile, "ghost_files"),
-    (Kind::TcpStream, "tcp_connections"),
-    (Kind::FileLocks, "file_locks"),
-    (Kind::SkQueues, "queued_packets"),
-    (Kind::PipesData, "pipes_with_data"),
-    (Kind::FifoData, "fifos_with_data"),
-    (Kind::TtyInfo, "terminals"),
-    (Kind::MemfdInode, "memfds"),
-    (Kind::IpcnsShm, "sysv_segments"),
-    (Kind::IpcnsMsg, "sysv_queues"),
-    (Kind::IpcnsSem, "sysv_semaphore_sets"),
-    (Kind::BpfmapData, "bpf_maps_with_data"),
-    (Kind::Mnts, "mounts"),
-    (Kind::TmpfsDev, "tmpfs_contents"),
-    (Kind::Apparmor, "apparmor_policies"),
+/// The kinds of images that say something by being there: the key in JSON, and what one of them is called.
+const EXTRAS: &[(Kind, &str, &str)] = &[
+    (Kind::GhostFile, "ghost_files", "ghost file"),
+    (Kind::TcpStream, "tcp_connections", "TCP connection"),
+    (Kind::FileLocks, "file_locks", "file lock"),
+    (Kind::SkQueues, "queued_packets", "queued packet"),
+    (Kind::PipesData, "pipes_with_data", "pipe with data"),
+    (Kind::FifoData, "fifos_with_data", "fifo with data"),
+    (Kind::TtyInfo, "terminals", "terminal"),
+    (Kind::MemfdInode, "memfds", "memfd"),
+    (Kind::IpcnsShm, "sysv_segments", "System V segment"),
+    (Kind::IpcnsMsg, "sysv_queues", "System V queue"),
+    (Kind::IpcnsSem, "sysv_semaphore_sets", "System V semaphore set"),
+    (Kind::BpfmapData, "bpf_maps_with_data", "BPF map with data"),
+    (Kind::Mnts, "mounts", "mount"),
+    (Kind::TmpfsDev, "tmpfs_contents", "tmpfs content"),
+    (Kind::Apparmor, "apparmor_images", "AppArmor image"),
 ];
+
+/// `1 pipe with data`, `2 pipes with data`.
+fn plural(count: usize, one: &str) -> String {
+    match (count, one.split_once(' ')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some((first, rest))) if rest.starts_with("with") => format!("{count} {first}s {rest}"),
+        _ => format!("{count} {one}s"),
+    }
+}
 
 /// What a dump is.
 ///
@@ -123,7 +132,7 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
         info.files = by_type.map(|(file_type, count)| (file_type.to_string().to_lowercase(), *count)).collect();
         out.problems(census.problems)?;
     }
-    for &(kind, name) in EXTRAS {
+    for &(kind, key, _) in EXTRAS {
         // where one image holds one object, the images count; else their entries
         let mut count = 0usize;
         for image in dump.images_of(kind) {
@@ -133,7 +142,7 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
             });
         }
         if count > 0 {
-            info.extras.insert(name, count);
+            info.extras.insert(key, count);
         }
     }
     info.stats = out.ok(dump.dump_stats())?.flatten();
@@ -241,8 +250,8 @@ impl Card for Info {
             let own: Vec<&str> = self.namespaces.keys().map(|kind| kind.name()).collect();
             fact("Own namespaces", vec![Cell::text(own.join(", "))]);
         }
-        let extras: Vec<String> =
-            self.extras.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        let extra = |(_, key, one): &(Kind, &str, &str)| Some(plural(*self.extras.get(key)?, one));
+        let extras: Vec<String> = EXTRAS.iter().filter_map(extra).collect();
         if !extras.is_empty() {
             fact("Also in it", vec![Cell::text(extras.join(", "))]);
         }
@@ -271,9 +280,9 @@ impl Card for Info {
         }
         let others = match self.other_files {
             0 => String::new(),
-            others => format!(" and {others} other files"),
+            others => format!(" and {}", plural(others, "other file")),
         };
-        let text = format!("{} images{others}, {} in all", self.images, Size(self.bytes));
+        let text = format!("{}{others}, {} in all", plural(self.images, "image"), Size(self.bytes));
         fact("Files", vec![Cell::text(text)]);
         fact("Warnings", self.warnings.iter().map(|text| Cell::Odd(text.clone().into())).collect());
         facts
@@ -290,7 +299,6 @@ impl Info {
     }
 
     fn count(&self) -> String {
-        let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         let mut text = plural(self.tasks, "task");
         if !self.is_pre_dump {
             text.push_str(&format!(", {}", plural(self.threads, "thread")));
@@ -304,14 +312,14 @@ impl Info {
     fn memory(&self) -> Vec<Cell> {
         let memory = &self.memory;
         let mut cells = vec![Cell::text(format_args!(
-            "{} in {} files: {} tasks, {} shared objects",
+            "{} in {}: {}, {}",
             Size(memory.bytes),
-            memory.files,
-            memory.pagemaps,
-            memory.shared_pagemaps
+            plural(memory.files, "file"),
+            plural(memory.pagemaps, "task"),
+            plural(memory.shared_pagemaps, "shared object")
         ))];
         if memory.parents > 0 {
-            cells.push(Cell::text(format_args!("an increment of {} dumps before it", memory.parents)));
+            cells.push(Cell::text(format_args!("an increment of {} before it", plural(memory.parents, "dump"))));
         }
         cells
     }

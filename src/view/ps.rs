@@ -124,6 +124,8 @@ impl Row for Ps {
 pub fn ps(dump: &Checkpoint, options: Options, out: &mut impl Rows<Ps>) -> Result<()> {
     let Listing { items: tree, problems } = dump.tree()?;
     out.problems(problems)?;
+    // decoded once for all programs
+    out.ok(dump.files())?;
     let page_size = dump.page_size();
     let lines = lines(&tree);
     for (branch, line) in tree.iter().zip(lines) {

@@ -151,7 +151,7 @@ where
                 Some(peer) => dump.holders(peer)?.take(TOLD).collect(),
                 None => Vec::new(),
             },
-            holders_total: dump.holders(file)?.count(),
+            holders_total: dump.holder_count(file)?,
             users: commands.users(&holders),
             holders,
         })?;
