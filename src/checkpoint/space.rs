@@ -50,16 +50,22 @@ pub struct Mapping {
     /// Flags of mmap.
     pub flags: MapFlags,
     /// What CRIU knows of it, bits as its sources name them.
+    #[serde(serialize_with = "hex")]
     pub status: u32,
     /// Where it begins in what backs it, in bytes.
     pub pgoff: u64,
     /// Number of what backs it: a file, a segment.
     pub shmid: u64,
     /// Advice given to the kernel, a bit per MADV number.
+    #[serde(serialize_with = "hex")]
     pub madv: u64,
     /// What backs it.
     #[serde(flatten)]
     pub backing: Backing,
+}
+
+fn hex<S: Serializer>(bits: &(impl Copy + Into<u64>), serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Address((*bits).into()))
 }
 
 /// Protection of a mapping.

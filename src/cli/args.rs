@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Sockets(Dump),
     /// List the mounts
     Mounts(Dump),
+    /// Show images of a dump, or one image, entry by entry
+    Show(ShowImages),
     /// Do what crit does, with its options and output
     Crit(Crit),
     /// Write completions for a shell to standard output
@@ -71,6 +73,23 @@ pub(crate) struct OfTask {
     pub(crate) pid: Option<u32>,
     #[command(flatten)]
     pub(crate) dump: Dump,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowImages {
+    /// Directory of images, an image, or - for standard input
+    pub(crate) source: PathBuf,
+    /// Images of the directory: by file name with or without .img, or by kind, such as CORE; all without
+    #[arg(value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Leave payloads out, only say how large they are
+    #[arg(long)]
+    pub(crate) nopl: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
+    #[command(flatten)]
+    pub(crate) read: Read,
 }
 
 /// How answers are shown.

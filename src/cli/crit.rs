@@ -7,12 +7,15 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use super::images::Work;
 use super::out::failed;
+use super::progress::Bar;
 use super::{Outcome, complain, finish};
 use crate::base::name::harmless;
-use crate::base::report::Rows;
+use crate::base::report::{Cancel, Rows};
 use crate::base::{Error, Result, map};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Options};
+use crate::object::json::Form;
 use crate::view::crit_x;
 
 /// CRiu Image Tool
@@ -113,10 +116,16 @@ pub(super) fn main(words: Vec<OsString>) -> ExitCode {
 pub(super) fn run(crit: Crit) -> Result<Outcome> {
     match crit.verb {
         Some(CritVerb::X(explore)) => x(&explore),
-        Some(CritVerb::Decode(Decode { .. })) => later(),
-        Some(CritVerb::Encode(Encode { .. })) => later(),
-        Some(CritVerb::Info(Info { .. })) => later(),
-        Some(CritVerb::Show(ShowImage { .. })) => later(),
+        Some(CritVerb::Decode(decode)) => images(|work| {
+            let form = if decode.pretty { Form::PRETTY } else { Form::COMPACT };
+            work.decode(decode.input.as_deref(), decode.output.as_deref(), form)
+        }),
+        Some(CritVerb::Encode(encode)) => images(|work| work.encode(encode.input.as_deref(), encode.output.as_deref())),
+        Some(CritVerb::Info(info)) => images(|work| work.info(&info.input)),
+        Some(CritVerb::Show(show)) => images(|work| {
+            let form = Form { payloads: !show.nopl, ..Form::PRETTY };
+            work.decode(Some(&show.input), None, form)
+        }),
         None => {
             anstream::eprintln!("{}\ncrit: error: too few arguments", Crit::command().render_usage());
             Ok(Outcome::Failed)
@@ -124,8 +133,12 @@ pub(super) fn run(crit: Crit) -> Result<Outcome> {
     }
 }
 
-fn later() -> Result<Outcome> {
-    Err(Error::usage("this command is not part of this build"))
+/// What turns images to JSON or back. A warning, as of a missing field, costs no exit code: crit says nothing at all.
+fn images(run: impl FnOnce(&mut Work<'_>) -> Result<()>) -> Result<Outcome> {
+    let (bar, cancel) = (Bar::new(), Cancel::default());
+    let mut warn = |error: Error| complain(&error);
+    run(&mut Work { options: Options::default(), progress: &bar, cancel: &cancel, warn: &mut warn })?;
+    Ok(Outcome::Done)
 }
 
 /// Lines as they are; on a terminal without what it would act on.

@@ -8,11 +8,13 @@
 mod args;
 mod completions;
 mod crit;
+mod images;
+mod interrupt;
 mod man;
 mod out;
-#[allow(dead_code, reason = "the tools use it")]
 mod progress;
 mod questions;
+mod show;
 mod table;
 
 use std::ffi::OsString;
@@ -80,6 +82,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Maps(maps) => questions::maps(&maps),
         Verb::Sockets(dump) => questions::sockets(&dump),
         Verb::Mounts(dump) => questions::mounts(&dump),
+        Verb::Show(options) => show::show(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::base::name::harmless;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, ImageName};
 use crate::image::{Image, Kind};
@@ -43,12 +44,19 @@ pub fn choose<'d>(dump: &'d Checkpoint, wanted: &[String]) -> Result<Vec<&'d Ima
     Ok(chosen)
 }
 
+/// An image to show: what to call it, and the image or why it cannot be opened.
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// The image.
+    pub image: Result<Image>,
+}
+
 /// Writes images. What is wrong with one entry or image is told to `warn`, and the work goes on.
 ///
 /// Errors: the destination refuses.
 pub fn show(
-    dump: &Checkpoint,
-    images: &[&ImageName],
+    images: impl IntoIterator<Item = Shown>,
     layout: Layout,
     payloads: bool,
     out: &mut dyn Write,
@@ -60,8 +68,8 @@ pub fn show(
         out.write_all(b"{").map_err(refused)?;
     }
     let mut first = true;
-    for name in images {
-        let image = match dump.open_image(name) {
+    for Shown { name, image } in images {
+        let image = match image {
             Ok(image) => image,
             Err(error) => {
                 warn(error);
@@ -72,7 +80,7 @@ pub fn show(
         match layout {
             Layout::Text => {
                 let gap = if separate { "\n" } else { "" };
-                writeln!(out, "{gap}{}: {}", name.file, heading(&image)).map_err(refused)?;
+                writeln!(out, "{gap}{}: {}", harmless(&name), heading(&image)).map_err(refused)?;
                 if has_entries(&image) {
                     json::decode(&image, &form, out, warn)?;
                     writeln!(out).map_err(refused)?;
@@ -80,19 +88,23 @@ pub fn show(
             }
             Layout::Json => {
                 let gap = if separate { ", " } else { "" };
-                write!(out, "{gap}{:?}: ", name.file).map_err(refused)?;
+                write!(out, "{gap}{}: ", quoted(&name)).map_err(refused)?;
                 match has_entries(&image) {
                     true => json::decode(&image, &form, out, warn)?,
                     false => raw(&image, out).map_err(refused)?,
                 }
             }
-            Layout::Lines => lines(&image, name, &form, out, warn)?,
+            Layout::Lines => lines(&image, &quoted(&name), &form, out, warn)?,
         }
     }
     if layout == Layout::Json {
         out.write_all(b"}\n").map_err(refused)?;
     }
     Ok(())
+}
+
+fn quoted(name: &str) -> String {
+    serde_json::Value::from(name).to_string()
 }
 
 fn has_entries(image: &Image) -> bool {
@@ -112,13 +124,12 @@ fn raw(image: &Image, out: &mut dyn Write) -> std::io::Result<()> {
     write!(out, "{{\"magic\": {:?}, \"bytes\": {}}}", image.kind().name(), image.bytes().len())
 }
 
-fn lines(image: &Image, name: &ImageName, form: &Form, out: &mut dyn Write, warn: &mut dyn FnMut(Error)) -> Result<()> {
+fn lines(image: &Image, name: &str, form: &Form, out: &mut dyn Write, warn: &mut dyn FnMut(Error)) -> Result<()> {
     let refused = |error| Error::io("cannot write", error);
     if !has_entries(image) {
         let kind = image.kind().name();
         let bytes = image.bytes().len();
-        return writeln!(out, "{{\"image\": {:?}, \"magic\": {kind:?}, \"bytes\": {bytes}}}", name.file)
-            .map_err(refused);
+        return writeln!(out, "{{\"image\": {name}, \"magic\": {kind:?}, \"bytes\": {bytes}}}").map_err(refused);
     }
     let mut line = Vec::new();
     for entry in image {
@@ -130,10 +141,9 @@ fn lines(image: &Image, name: &ImageName, form: &Form, out: &mut dyn Write, warn
             }
         };
         line.clear();
-        let (file, magic) = (&name.file, image.kind().magic_name());
+        let magic = image.kind().magic_name();
         line.extend_from_slice(
-            format!("{{\"image\": {file:?}, \"entry\": {}, \"magic\": {magic:?}, \"value\": ", entry.index())
-                .as_bytes(),
+            format!("{{\"image\": {name}, \"entry\": {}, \"magic\": {magic:?}, \"value\": ", entry.index()).as_bytes(),
         );
         match json::entry(&entry, form, &mut line) {
             Ok(()) => {
@@ -164,7 +174,9 @@ mod tests {
         let (_work, dump) = dump();
         let mut out = Vec::new();
         let mut warnings = Vec::new();
-        show(&dump, &choose(&dump, &[]).unwrap(), layout, true, &mut out, &mut |error| {
+        let images = choose(&dump, &[]).unwrap();
+        let images = images.iter().map(|name| Shown { name: name.file.clone(), image: dump.open_image(name) });
+        show(images, layout, true, &mut out, &mut |error| {
             warnings.push(error.to_string());
         })
         .unwrap();

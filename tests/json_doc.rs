@@ -1,0 +1,76 @@
+//! docs/json.md against what the program writes: every key that comes out is on the page, under its verb.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+const DUMPS: [&str; 3] = ["tree", "python", "container"];
+
+/// The part of the page under a heading.
+fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+    let start = page.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("docs/json.md lacks ## {heading}"));
+    let rest = &page[start + 4..];
+    rest.find("\n## ").map_or(rest, |end| &rest[..end])
+}
+
+fn keys(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                found.insert(key.clone());
+                // what is counted by name is not a fixed set of keys
+                if !["files", "extras"].contains(&key.as_str()) {
+                    keys(value, found);
+                }
+            }
+        }
+        serde_json::Value::Array(array) => array.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+fn written(verb: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for dump in DUMPS {
+        let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(dump);
+        let output = Command::new(env!("CARGO_BIN_EXE_icecore")).arg(verb).arg(&dump).arg("--json").output().unwrap();
+        assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
+        keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
+    }
+    found
+}
+
+#[test]
+fn every_key_is_documented() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
+    for (verb, headings) in [
+        ("info", &["info"][..]),
+        ("ps", &["ps"]),
+        ("fds", &["fds"]),
+        ("maps", &["maps"]),
+        ("sockets", &["sockets", "fds"]),
+        ("mounts", &["mounts"]),
+    ] {
+        let found = written(verb);
+        assert!(found.len() > 5, "{verb} wrote next to nothing");
+        let text: String = headings.iter().map(|heading| section(&page, heading)).collect();
+        let missing: Vec<_> =
+            found.iter().filter(|key| *key != "@bytes" && !text.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "docs/json.md, ## {verb}, does not mention {missing:?}");
+    }
+}
+
+#[test]
+fn every_documented_row_exists() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
+    for verb in ["ps", "maps", "mounts", "sockets"] {
+        let found = written(verb);
+        let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));
+        for row in rows {
+            let first = row.split('|').nth(1).unwrap();
+            for key in first.split('`').skip(1).step_by(2) {
+                assert!(found.contains(key), "docs/json.md, ## {verb}: nothing has the key {key}");
+            }
+        }
+    }
+}
