@@ -4,11 +4,13 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::base::{Error, Result};
 
@@ -34,13 +36,13 @@ enum Stage {
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 impl Sink {
-    /// Begins to write what will replace or create `path`. A symbolic link is followed; an existing file's mode is
-    /// kept; a device or pipe is written directly.
+    /// Begins to write what will replace or create `path`. A symbolic link is followed; an existing file's permissions
+    /// are kept, and its owner where that is allowed; a device or pipe is written directly.
     ///
     /// Errors: the directory does not exist or cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
         let failed = |error: io::Error| Error::io("cannot create", error).in_image(path.to_string_lossy());
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let target = resolved(path);
         let existing = fs::metadata(&target).ok();
         if let Some(meta) = &existing {
             let kind = meta.file_type();
@@ -54,20 +56,19 @@ impl Sink {
             // CREAT would fail where the file is not ours to change; say so before the work, not after it
             OpenOptions::new().write(true).open(&target).map_err(failed)?;
         }
-        let directory = parent(&target);
-        let nameless =
-            rustix::fs::open(directory, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o666));
-        let (file, stage) = match nameless {
-            Ok(fd) => (File::from(fd), Stage::Nameless),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {
-                let name = temporary(&target);
-                let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(&name).map_err(failed)?;
+        let (file, stage) = match nameless(parent(&target)) {
+            Ok(file) => (file, Stage::Nameless),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                let open = |name: &Path| OpenOptions::new().write(true).create_new(true).mode(0o666).open(name);
+                let (name, file) = beside(&target, open).map_err(failed)?;
                 (file, Stage::Named(name))
             }
             Err(error) => return Err(failed(error.into())),
         };
         if let Some(meta) = existing {
-            let mode = meta.permissions().mode();
+            // only root may give a file away; for others it becomes their own
+            let _ = std::os::unix::fs::fchown(&file, Some(meta.uid()), Some(meta.gid()));
+            let mode = meta.permissions().mode() & 0o777;
             file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
         }
         Ok(Self { file: Some(file), target, stage })
@@ -94,10 +95,10 @@ impl Sink {
             return Ok(());
         }
         if matches!(self.stage, Stage::Nameless) {
-            let name = temporary(&self.target);
-            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-            rustix::fs::linkat(CWD, own.as_str(), CWD, &name, AtFlags::SYMLINK_FOLLOW)
-                .map_err(|error| self.error("cannot give the written file a name", error))?;
+            let own = own_name(&file);
+            let link = |name: &Path| Ok(rustix::fs::linkat(CWD, own.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW)?);
+            let (name, ()) =
+                beside(&self.target, link).map_err(|error| self.error("cannot give the written file a name", error))?;
             self.stage = Stage::Named(name);
         }
         Ok(())
@@ -169,11 +170,13 @@ impl Batch {
         let alone = self.sinks.len() == 1;
         for sink in &mut self.sinks {
             let Stage::Named(name) = &sink.stage else { continue };
-            let kept = temporary(&sink.target);
             // one file is replaced by renaming alone, also where there are no hard links
-            let linked = if alone { Err(io::ErrorKind::NotFound.into()) } else { fs::hard_link(&sink.target, &kept) };
-            let kept = match linked {
-                Ok(()) => Some(kept),
+            let keep = |kept: &Path| match alone {
+                true => Err(io::ErrorKind::NotFound.into()),
+                false => fs::hard_link(&sink.target, kept),
+            };
+            let kept = match beside(&sink.target, keep) {
+                Ok((kept, ())) => Some(kept),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => {
                     failure = Some(sink.error("cannot keep the old file aside", error));
@@ -216,12 +219,63 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+/// Where `path` leads; a link may lead to what is not there yet.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(target) = fs::canonicalize(path) {
+        return target;
+    }
+    let mut target = path.to_path_buf();
+    // what is there and has no path is a pipe, behind a link in /proc
+    for _ in 0..LINKS {
+        match fs::read_link(&target) {
+            Ok(link) if fs::metadata(&target).is_err() => target = parent(&target).join(link),
+            _ => return target,
+        }
+    }
+    path.to_path_buf()
+}
+
+/// So many links the kernel follows.
+const LINKS: u32 = 40;
+
+/// A file without a name, which can be given one.
+fn nameless(directory: &Path) -> Result<File, Errno> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(directory, flags, Mode::from_raw_mode(0o666))?);
+    // where /proc is not mounted it could never get a name
+    rustix::fs::access(own_name(&file), Access::EXISTS).map_err(|_| Errno::OPNOTSUPP)?;
+    Ok(file)
+}
+
+fn own_name(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// Makes something under a temporary name beside `target`. A name may be taken: process numbers come again, and one
+/// that was killed may have left its files.
+fn beside<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    let mut tries = 0;
+    loop {
+        let name = temporary(target);
+        match make(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
+            made => return made.map(|made| (name, made)),
+        }
+    }
+}
+
+const TRIES: u32 = 10_000;
+
+/// Of the target's name this much is in the temporary one, which must not be longer than a name may be.
+const RECOGNISED: usize = 128;
+
 fn temporary(target: &Path) -> PathBuf {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let mut name = std::ffi::OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".{}.{number}.tmp", std::process::id()));
-    target.with_file_name(name)
+    let name = target.file_name().unwrap_or_default().as_bytes();
+    let mut own = std::ffi::OsString::from(".");
+    own.push(std::ffi::OsStr::from_bytes(name.get(..RECOGNISED).unwrap_or(name)));
+    own.push(format!(".{}.{number}.tmp", std::process::id()));
+    target.with_file_name(own)
 }
 
 #[cfg(test)]
@@ -290,6 +344,47 @@ mod tests {
         assert_eq!(fs::read(&one).unwrap(), b"old");
         assert_eq!(names(directory.path()), ["one", "sub"]);
         assert_eq!(names(&directory.path().join("sub")), ["two"]);
+    }
+
+    #[test]
+    fn names_that_are_taken_or_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("n".repeat(255));
+        let before = COUNTER.load(Ordering::Relaxed);
+        let taken = (before..before + 300).map(|number| {
+            let name = temporary(&path).into_os_string().into_string().unwrap();
+            let (name, _) = name.strip_suffix(".tmp").unwrap().rsplit_once('.').unwrap();
+            PathBuf::from(format!("{name}.{number}.tmp"))
+        });
+        let taken: Vec<PathBuf> = taken.collect();
+        taken.iter().for_each(|name| fs::write(name, "an earlier process").unwrap());
+        COUNTER.store(before, Ordering::Relaxed);
+        for _ in 0..2 {
+            let mut sink = Sink::create(&path).unwrap();
+            sink.write_all(b"new").unwrap();
+            let mut batch = Batch::default();
+            batch.add(sink).unwrap();
+            batch.add(Sink::create(&directory.path().join("other")).unwrap()).unwrap();
+            batch.commit().unwrap();
+        }
+        taken.iter().for_each(|name| assert_eq!(fs::read(name).unwrap(), b"an earlier process"));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(directory.path()).len(), taken.len() + 2);
+    }
+
+    #[test]
+    fn links_are_followed_to_what_is_not_there_yet() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("second", at("first")).unwrap();
+        std::os::unix::fs::symlink("file", at("second")).unwrap();
+        std::os::unix::fs::symlink("circle", at("circle")).unwrap();
+        let mut sink = Sink::create(&at("first")).unwrap();
+        sink.write_all(b"new").unwrap();
+        sink.finish().unwrap();
+        assert_eq!(fs::read(at("file")).unwrap(), b"new");
+        assert!(fs::symlink_metadata(at("first")).unwrap().is_symlink());
+        assert_eq!(resolved(&at("circle")), at("circle"));
     }
 
     #[test]

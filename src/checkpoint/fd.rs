@@ -148,14 +148,14 @@ impl Checkpoint {
         }))
     }
 
-    /// How many have a file open: as many as [`holders`](Self::holders) gives, without going through them.
+    /// How many have a file open: the length of [`holders`](Self::holders), without going through all of them.
     ///
     /// Errors: the list of tasks cannot be opened.
-    pub fn holder_count(&self, file: &File) -> Result<usize> {
+    pub fn holders_total(&self, file: &File) -> Result<usize> {
         let tables = self.tables()?;
         let places = tables.holders.get(&(file.file_type, file.id)).map(Vec::as_slice).unwrap_or_default();
-        let pids = |(table, _): &(usize, u32)| tables.tables.get(*table).map_or(0, |table| table.pids.len());
-        Ok(places.iter().map(pids).fold(0, usize::saturating_add))
+        let pids = |table: usize| tables.tables.get(table).map_or(0, |table| table.pids.len());
+        Ok(places.iter().fold(0, |total: usize, &(table, _)| total.saturating_add(pids(table))))
     }
 
     fn queues(&self) -> &Queues {

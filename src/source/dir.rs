@@ -18,6 +18,8 @@ pub struct Dir {
     name: String,
     fd: OwnedFd,
     files: Vec<String>,
+    /// Those of `files` that the directory does not call regular, sorted: links, devices, pipes.
+    others: Vec<String>,
     access: Access,
     limits: Limits,
     /// Ancestors that may still follow.
@@ -41,6 +43,7 @@ impl Dir {
         let fd = rustix::fs::openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| failed("cannot open the directory of images", error))?;
         let mut files = Vec::new();
+        let mut others = Vec::new();
         let listing = rustix::fs::Dir::read_from(&fd).map_err(|error| failed("cannot list", error))?;
         for entry in listing {
             let entry = entry.map_err(|error| failed("cannot list", error))?;
@@ -55,8 +58,12 @@ impl Dir {
             }
             // a name that is not UTF-8 is no image's; it is listed as well as it can be
             files.push(String::from_utf8_lossy(file).into_owned());
+            if entry.file_type() != rustix::fs::FileType::RegularFile {
+                others.extend(files.last().cloned());
+            }
         }
-        Ok(Self { path: path.to_path_buf(), name, fd, files, access, limits, ancestors })
+        others.sort_unstable();
+        Ok(Self { path: path.to_path_buf(), name, fd, files, others, access, limits, ancestors })
     }
 
     /// Its path.
@@ -75,7 +82,15 @@ impl Source for Dir {
     }
 
     fn open(&self, file: &str) -> Result<Bytes> {
-        // NONBLOCK: a pipe put where an image should be must not hang the reader
+        // opening a pipe may hang and opening a device may do anything
+        if self.others.binary_search_by(|other| other.as_str().cmp(file)).is_ok() {
+            let stat = rustix::fs::statat(&self.fd, file, AtFlags::empty())
+                .map_err(|error| Error::io("cannot open", error).in_image(file.to_owned()))?;
+            if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
+                return Err(Error::usage("is no file, expected an image").in_image(file.to_owned()));
+            }
+        }
+        // NONBLOCK: nor if it was put there since
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = rustix::fs::openat(&self.fd, file, flags, Mode::empty())
             .map_err(|error| Error::io("cannot open", error).in_image(file.to_owned()))?;
@@ -147,6 +162,13 @@ mod tests {
         let path = directory.path().join("mm-1.img");
         rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         let dir = Dir::open(directory.path(), Access::Map, Limits::default()).unwrap();
-        assert!(dir.open("mm-1.img").unwrap().is_empty());
+        assert_eq!(dir.open("mm-1.img").unwrap_err().to_string(), "mm-1.img: is no file, expected an image");
+        // links are followed, to files alone
+        std::os::unix::fs::symlink("/dev/zero", directory.path().join("mm-2.img")).unwrap();
+        std::fs::write(directory.path().join("file"), "abc").unwrap();
+        std::os::unix::fs::symlink("file", directory.path().join("mm-3.img")).unwrap();
+        let dir = Dir::open(directory.path(), Access::Map, Limits::default()).unwrap();
+        assert_eq!(dir.open("mm-2.img").unwrap_err().to_string(), "mm-2.img: is no file, expected an image");
+        assert_eq!(dir.open("mm-3.img").unwrap(), "abc");
     }
 }

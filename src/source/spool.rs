@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -48,7 +49,8 @@ fn unlinked() -> std::io::Result<File> {
         Ok(fd) => Ok(File::from(fd)),
         Err(_) => {
             let path = directory.join(format!(".icecore-spool.{}", std::process::id()));
-            let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+            let mut options = File::options();
+            let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
             std::fs::remove_file(&path)?;
             Ok(file)
         }

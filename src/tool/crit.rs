@@ -86,9 +86,12 @@ pub fn encode_directory(
     for (done, name) in (0u64..).zip(&names) {
         stop(cancel)?;
         let path = source.join(format!("{name}.json"));
-        let file =
-            fs::File::open(&path).map_err(|error| Error::io("cannot open", error).in_image(path.to_string_lossy()))?;
-        let text = map::content(&file, &path, access)?;
+        let opened = |error| Error::io("cannot open", error).in_image(path.to_string_lossy());
+        // opening a pipe would wait for who writes into it
+        if !fs::metadata(&path).map_err(opened)?.is_file() {
+            return Err(Error::usage("is no file, expected an image's JSON").in_image(path.to_string_lossy()));
+        }
+        let text = map::content(&fs::File::open(&path).map_err(opened)?, &path, access)?;
         let mut sink = Sink::create(&target.join(name))?;
         json::encode(&text, limits, &mut sink).map_err(|error| error.in_image(path.to_string_lossy()))?;
         batch.add(sink)?;
@@ -139,6 +142,19 @@ mod tests {
         for name in ["fs-1.img", "fs-2.img"] {
             assert_eq!(fs::read(back.join(name)).unwrap(), fs::read(dump.join(name)).unwrap());
         }
+    }
+
+    #[test]
+    fn a_pipe_among_the_json_is_not_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode};
+        let work = tempfile::tempdir().unwrap();
+        let path = work.path().join("fs-1.img.json");
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        let (limits, cancel) = (Limits::default(), Cancel::default());
+        let back = work.path().join("back");
+        let error =
+            encode_directory(work.path(), &limits, Access::Map, &back, (&Silent, &cancel)).unwrap_err().to_string();
+        assert!(error.ends_with("fs-1.img.json: is no file, expected an image's JSON"), "{error}");
     }
 
     #[test]

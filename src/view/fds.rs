@@ -1,6 +1,7 @@
 //! The descriptors of tasks, and what each leads to.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde::Serialize;
 
@@ -73,9 +74,6 @@ pub enum Role {
 
 /// Of those who have the other end, this many are told: a thousand tasks may share a pipe, and each has a row.
 const TOLD: usize = 16;
-
-/// Of the files that are ends of one pipe, this many are looked at for each of them. CRIU writes a few.
-const ENDS: usize = 256;
 
 impl FdRow<'_> {
     fn what(&self) -> Cell {
@@ -168,28 +166,29 @@ where
     out.problems(dump.files()?.problems.iter().cloned())?;
     out.problems(dump.fd_problems()?.iter().cloned())?;
     out.problems(dump.queue_problems().iter().cloned())?;
+    let mut ends = Ends { dump, known: HashMap::new() };
     for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
-        of_task(dump, task, out)?;
+        of_task(task, &mut ends, out)?;
     }
     Ok(())
 }
 
-fn of_task<'d, R>(dump: &'d Checkpoint, task: &Task<'d>, out: &mut R) -> Result<()>
+fn of_task<'d, R>(task: &Task<'d>, ends: &mut Ends<'d>, out: &mut R) -> Result<()>
 where
     R: Rows<FdRow<'d>>,
 {
     let comm = out.ok(task.core())?.flatten().map(|core| core.process.comm).unwrap_or_default();
     if let Some(fs) = out.ok(task.fs())?.flatten() {
         for (role, id) in [(Role::Cwd, fs.cwd_id), (Role::Root, fs.root_id)] {
-            let file = dump.files()?.get(FileType::REG, id);
-            out.row(row(dump, task, &comm, (role, None, false), (FileType::REG, id), file)?)?;
+            let file = ends.dump.files()?.get(FileType::REG, id);
+            out.row(row(ends, task, &comm, (role, None, false), (FileType::REG, id), file)?)?;
         }
     }
     let Listing { items: fds, problems } = task.fds()?;
     let mut by_number: HashMap<u32, Fd<'d>> = HashMap::new();
     for fd in &fds {
         let place = (Role::Descriptor, Some(fd.fd), fd.cloexec);
-        let mut row = row(dump, task, &comm, place, (fd.file_type, fd.id), fd.file)?;
+        let mut row = row(ends, task, &comm, place, (fd.file_type, fd.id), fd.file)?;
         if let Some(What::Epoll { targets }) = fd.file.map(|file| &file.what) {
             if by_number.is_empty() {
                 by_number = fds.iter().map(|fd| (fd.fd, *fd)).collect();
@@ -202,13 +201,14 @@ where
 }
 
 fn row<'d>(
-    dump: &'d Checkpoint,
+    ends: &mut Ends<'d>,
     task: &Task<'d>,
     comm: &Name,
     (role, fd, cloexec): (Role, Option<u32>, bool),
     (file_type, id): (FileType, u32),
     file: Option<&'d File>,
 ) -> Result<FdRow<'d>> {
+    let dump = ends.dump;
     let mut row = FdRow {
         pid: task.pid(),
         comm: comm.clone(),
@@ -227,15 +227,12 @@ fn row<'d>(
     match file.map(|file| (&file.what, file)) {
         Some((What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }), file)) => {
             row.pipe_data = dump.pipe_data(*pipe_id);
-            let writes = |file: &File| file.flags.is_some_and(|flags| flags.is_writable());
-            for other in dump.files()?.ends(*pipe_id).take(ENDS).filter(|other| writes(other) != writes(file)) {
-                row.add_holders(dump, other)?;
-            }
+            row.add(ends.told(End::OfPipe { pipe_id: *pipe_id, writes: !writes(file) })?);
         }
         Some((What::Unix(socket), file)) => {
             row.queue = Some(dump.queue(file));
-            if let Some(peer) = dump.files()?.unix(socket.peer).filter(|_| socket.peer != 0) {
-                row.add_holders(dump, peer)?;
+            if socket.peer != 0 {
+                row.add(ends.told(End::OfSocket { ino: socket.peer })?);
             }
         }
         Some((What::Netlink(_), file)) => row.queue = Some(dump.queue(file)),
@@ -255,11 +252,66 @@ impl Awaited {
     }
 }
 
+fn writes(file: &File) -> bool {
+    file.flags.is_some_and(|flags| flags.is_writable())
+}
+
 impl FdRow<'_> {
-    fn add_holders(&mut self, dump: &Checkpoint, other: &File) -> Result<()> {
-        self.other_end_total = self.other_end_total.saturating_add(dump.holder_count(other)?);
-        let room = TOLD.saturating_sub(self.other_end.len());
-        self.other_end.extend(dump.holders(other)?.take(room));
+    fn add(&mut self, told: &Told) {
+        self.other_end.clone_from(&told.holders);
+        self.other_end_total = told.total;
+    }
+}
+
+/// Who has which end, found once: a thousand descriptors may lead to one pipe with a thousand ends.
+struct Ends<'d> {
+    dump: &'d Checkpoint,
+    known: HashMap<End, Told>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum End {
+    OfPipe { pipe_id: u32, writes: bool },
+    OfSocket { ino: u32 },
+}
+
+/// Some of those who have an end, and how many there are.
+#[derive(Default)]
+struct Told {
+    holders: Vec<Holder>,
+    total: usize,
+}
+
+impl Told {
+    fn add(&mut self, dump: &Checkpoint, file: &File) -> Result<()> {
+        self.total = self.total.saturating_add(dump.holders_total(file)?);
+        let room = TOLD.saturating_sub(self.holders.len());
+        self.holders.extend(dump.holders(file)?.take(room));
         Ok(())
+    }
+}
+
+impl Ends<'_> {
+    fn told(&mut self, end: End) -> Result<&Told> {
+        match self.known.entry(end) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let files = self.dump.files()?;
+                let mut told = Told::default();
+                match end {
+                    End::OfPipe { pipe_id, writes: wanted } => {
+                        for file in files.ends(pipe_id).filter(|file| writes(file) == wanted) {
+                            told.add(self.dump, file)?;
+                        }
+                    }
+                    End::OfSocket { ino } => {
+                        if let Some(file) = files.unix(ino) {
+                            told.add(self.dump, file)?;
+                        }
+                    }
+                }
+                Ok(place.insert(told))
+            }
+        }
     }
 }

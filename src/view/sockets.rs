@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
-use crate::base::{Name, Result};
+use crate::base::{Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::fd::Holder;
 use crate::checkpoint::file::{File, What};
 use crate::checkpoint::socket::{Queue, TcpQueues, UnixName};
+use crate::checkpoint::task::Task;
 
 /// A socket.
 #[derive(Clone, Debug, Serialize)]
@@ -124,11 +125,13 @@ pub fn sockets<'d, R>(dump: &'d Checkpoint, out: &mut R) -> Result<()>
 where
     R: Rows<Socket<'d>>,
 {
+    let Listing { items: tasks, problems } = dump.tasks()?;
+    out.problems(problems)?;
     let files = dump.files()?;
     out.problems(files.problems.iter().cloned())?;
     out.problems(dump.fd_problems()?.iter().cloned())?;
     out.problems(dump.queue_problems().iter().cloned())?;
-    let mut commands = Commands::new(dump)?;
+    let mut commands = Commands::new(tasks);
     for file in files {
         let (queue, tcp_queues, peer) = match &file.what {
             What::Inet(socket) => (None, out.ok(dump.tcp_queues(socket.ino))?.flatten(), None),
@@ -151,7 +154,7 @@ where
                 Some(peer) => dump.holders(peer)?.take(TOLD).collect(),
                 None => Vec::new(),
             },
-            holders_total: dump.holder_count(file)?,
+            holders_total: dump.holders_total(file)?,
             users: commands.users(&holders),
             holders,
         })?;
@@ -161,14 +164,13 @@ where
 
 /// The commands of tasks, read when first asked for.
 struct Commands<'a> {
-    tasks: HashMap<u32, crate::checkpoint::task::Task<'a>>,
+    tasks: HashMap<u32, Task<'a>>,
     known: HashMap<u32, Name>,
 }
 
 impl<'a> Commands<'a> {
-    fn new(dump: &'a Checkpoint) -> Result<Self> {
-        let tasks = dump.tasks()?.into_iter().map(|task| (task.pid(), task)).collect();
-        Ok(Self { tasks, known: HashMap::new() })
+    fn new(tasks: Vec<Task<'a>>) -> Self {
+        Self { tasks: tasks.into_iter().map(|task| (task.pid(), task)).collect(), known: HashMap::new() }
     }
 
     fn users(&mut self, holders: &[Holder]) -> String {
