@@ -244,6 +244,30 @@ fn the_tree_of_tree() {
     assert_eq!(zombie.exit_code >> 8, 7);
 }
 
+/// A copy of a dump in which some files are others.
+fn changed(name: &str, files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, Checkpoint) {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(data(name)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    for (file, content) in files {
+        std::fs::write(folder.path().join(file), content).unwrap();
+    }
+    let dump = Checkpoint::open(folder.path()).unwrap();
+    (folder, dump)
+}
+
+#[test]
+fn a_zombie_has_no_descriptors() {
+    // tables have numbers of their own, and one of them may be the pid of a zombie
+    let table = std::fs::read(data("tree").join("fdinfo-2.img")).unwrap();
+    let (_folder, dump) = changed("tree", &[("fdinfo-115.img", table)]);
+    assert!(task(&dump, 115).fds().unwrap().is_empty());
+    let holders = |dump: &Checkpoint| dump.holders(file(dump, 100, 0)).unwrap().count();
+    assert_eq!(holders(&dump), holders(&open("tree")));
+}
+
 #[test]
 fn pipes_have_two_ends() {
     let dump = open("tree");

@@ -95,6 +95,8 @@ impl Checkpoint {
             // before v0.4 tables were numbered by task
             let id = match task.ids() {
                 Ok(Some(ids)) if per_id || self.has(Kind::Fdinfo, u64::from(ids.files_id)) => ids.files_id,
+                // a zombie has no descriptors, and its pid may well be the number of another's table
+                Ok(None) if per_id => continue,
                 Ok(_) => task.pid(),
                 Err(error) => {
                     tables.problems.push(error);
