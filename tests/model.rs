@@ -308,6 +308,7 @@ fn sockets_have_peers_and_queues() {
     assert_eq!(inet(3).to_string(), "tcp 127.0.0.1:7001 listen");
     assert_eq!(inet(4).to_string(), "tcp 127.0.0.1:7002 -> 127.0.0.1:7001 established");
     assert_eq!(inet(11).to_string(), "udp [::1]:7007 unconnected");
+    assert_eq!(inet(12).to_string(), "raw icmp 0.0.0.0:1 unconnected");
     assert_eq!(inet(14).state, "fin-wait-2");
     let queues = dump.tcp_queues(inet(5).ino).unwrap().unwrap();
     assert_eq!((queues.received, queues.sent), (14, 0));
