@@ -7,7 +7,7 @@ use crate::base::{Error, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::fd::Holder;
 use crate::checkpoint::file::{File, FileType, What};
-use crate::checkpoint::pipe::{Fifo, PipeData, PipeEnd};
+use crate::checkpoint::pipe::PipeData;
 use crate::checkpoint::socket::Queue;
 use crate::checkpoint::task::Task;
 
@@ -194,10 +194,10 @@ fn row<'d>(
         other_end_total: 0,
     };
     match file.map(|file| (&file.what, file)) {
-        Some((What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }), file)) => {
-            row.pipe_data = dump.pipe_data(*pipe_id);
+        Some((What::Pipe(_) | What::Fifo(_), file)) => {
+            row.pipe_data = dump.pipe_data(file);
             let writes = |file: &File| file.flags.is_some_and(|flags| flags.is_writable());
-            for other in dump.files()?.ends(*pipe_id).filter(|other| writes(other) != writes(file)) {
+            for other in dump.files()?.ends(file).filter(|other| writes(other) != writes(file)) {
                 row.add_holders(dump, other)?;
             }
         }
