@@ -194,7 +194,10 @@ fn check_maps(name: &str, task: &Task<'_>, said: &Said) {
         }
         let file = |path: &str| what.trim_end_matches(" (deleted)") == path;
         match &mapping.backing {
-            Backing::File(path) => assert!(file(&path.clone().expect(&place).to_string()), "{place}: {what} {path:?}"),
+            Backing::File(path) => {
+                assert!(file(&path.clone().expect(&place).to_string()), "{place}: {what} {path:?}");
+                assert_eq!(mapping.remap.is_some(), what.ends_with(" (deleted)"), "{place}: {what}");
+            }
             Backing::Memfd(memfd) => {
                 let memfd = memfd.clone().expect(&place).to_string();
                 assert!(file(&memfd) || file(&format!("/memfd:{memfd}")), "{place}: {what} {memfd}");

@@ -215,7 +215,7 @@ impl What {
 
 impl Remap {
     /// What stands behind a path that no longer leads to its file.
-    fn mark(remap: Option<Self>) -> &'static str {
+    pub(crate) fn mark(remap: Option<Self>) -> &'static str {
         match remap {
             Some(Self::Ghost(_) | Self::Linked(_)) => " (deleted)",
             Some(Self::Procfs(_)) => " (task ended)",
