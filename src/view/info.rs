@@ -62,6 +62,8 @@ pub struct Root {
     pub exe: Option<Name>,
     /// The machine's architecture.
     pub arch: Option<&'static str>,
+    /// Whether it is a 32-bit task on a 64-bit machine.
+    pub compat: bool,
 }
 
 /// How much memory a dump holds.
@@ -79,23 +81,23 @@ pub struct Memory {
     pub parents: usize,
 }
 
-/// The kinds of images that say something by being there.
-const EXTRAS: &[(Kind, &str)] = &[
-    (Kind::GhostFile, "ghost_files"),
-    (Kind::TcpStream, "tcp_connections"),
-    (Kind::FileLocks, "file_locks"),
-    (Kind::SkQueues, "queued_packets"),
-    (Kind::PipesData, "pipes_with_data"),
-    (Kind::FifoData, "fifos_with_data"),
-    (Kind::TtyInfo, "terminals"),
-    (Kind::MemfdInode, "memfds"),
-    (Kind::IpcnsShm, "sysv_segments"),
-    (Kind::IpcnsMsg, "sysv_queues"),
-    (Kind::IpcnsSem, "sysv_semaphore_sets"),
-    (Kind::BpfmapData, "bpf_maps_with_data"),
-    (Kind::Mnts, "mounts"),
-    (Kind::TmpfsDev, "tmpfs_contents"),
-    (Kind::Apparmor, "apparmor_policies"),
+/// The kinds of images that say something by being there; what they hold, and one of it.
+const EXTRAS: &[(Kind, &str, &str)] = &[
+    (Kind::GhostFile, "ghost_files", "ghost file"),
+    (Kind::TcpStream, "tcp_connections", "tcp connection"),
+    (Kind::FileLocks, "file_locks", "file lock"),
+    (Kind::SkQueues, "queued_packets", "queued packet"),
+    (Kind::PipesData, "pipes_with_data", "pipe with data"),
+    (Kind::FifoData, "fifos_with_data", "fifo with data"),
+    (Kind::TtyInfo, "terminals", "terminal"),
+    (Kind::MemfdInode, "memfds", "memfd"),
+    (Kind::IpcnsShm, "sysv_segments", "sysv segment"),
+    (Kind::IpcnsMsg, "sysv_queues", "sysv queue"),
+    (Kind::IpcnsSem, "sysv_semaphore_sets", "sysv semaphore set"),
+    (Kind::BpfmapData, "bpf_maps_with_data", "bpf map with data"),
+    (Kind::Mnts, "mounts", "mount"),
+    (Kind::TmpfsDev, "tmpfs_contents", "tmpfs content"),
+    (Kind::Apparmor, "apparmor_policies", "apparmor policy"),
 ];
 
 /// What a dump is.
@@ -123,7 +125,7 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
         info.files = by_type.map(|(file_type, count)| (file_type.to_string().to_lowercase(), *count)).collect();
         out.problems(census.problems)?;
     }
-    for &(kind, name) in EXTRAS {
+    for &(kind, name, _) in EXTRAS {
         // where one image holds one object, the images count; else their entries
         let mut count = 0usize;
         for image in dump.images_of(kind) {
@@ -179,7 +181,7 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
     let Some(root) = tasks.iter().find(|task| task.ppid() == 0).or(tasks.first()).filter(|_| !info.is_pre_dump) else {
         return Ok(());
     };
-    info.root = out.ok(describe(root))?;
+    info.root = Some(describe(root, out)?);
     let namespaces = out.ok(root.ids())?.flatten().map(|ids| ids.namespaces).unwrap_or_default();
     let criu = info.inventory.as_ref().and_then(|inventory| inventory.root_ids.as_ref());
     let is_own = |(kind, id): &(NamespaceKind, u32)| criu.is_none_or(|criu| criu.namespaces.get(kind) != Some(id));
@@ -187,12 +189,14 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
     Ok(())
 }
 
-fn describe(root: &Task<'_>) -> Result<Root> {
-    let core = root.core()?;
+fn describe(root: &Task<'_>, out: &mut impl Rows<Info>) -> Result<Root> {
+    let core = out.ok(root.core())?.flatten();
+    let registers = core.as_ref().and_then(|core| core.leader.registers);
     Ok(Root {
         pid: root.pid(),
-        exe: root.exe()?,
-        arch: core.as_ref().and_then(|core| core.leader.registers).map(|registers| registers.arch),
+        exe: out.ok(root.exe())?.flatten(),
+        arch: registers.map(|registers| registers.arch),
+        compat: registers.is_some_and(|registers| registers.compat),
         comm: core.map(|core| core.process.comm).unwrap_or_default(),
     })
 }
@@ -200,12 +204,14 @@ fn describe(root: &Task<'_>) -> Result<Root> {
 fn warn(dump: &Checkpoint, info: &mut Info) {
     let pagemaps = info.memory.pagemaps.saturating_add(info.memory.shared_pagemaps);
     if info.memory.files < pagemaps {
-        let text = format!("{pagemaps} pagemaps but {} pages files: some memory is not here", info.memory.files);
+        let files = plural(info.memory.files, "pages file");
+        let text = format!("{} but {files}: some memory is not here", plural(pagemaps, "pagemap"));
         info.warnings.push(text);
     }
     let historic = dump.images().iter().filter(|image| image.kind.row().status == Status::Historic).count();
     if historic > 0 {
-        info.warnings.push(format!("{historic} images of kinds that today's CRIU no longer writes"));
+        let images = plural(historic, "image");
+        info.warnings.push(format!("{images} of kinds that today's CRIU no longer writes"));
     }
     if dump.images().is_empty() {
         info.warnings.push("no images here".to_owned());
@@ -241,8 +247,12 @@ impl Card for Info {
             let own: Vec<&str> = self.namespaces.keys().map(|kind| kind.name()).collect();
             fact("Own namespaces", vec![Cell::text(own.join(", "))]);
         }
-        let extras: Vec<String> =
-            self.extras.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        let one = |name: &str| EXTRAS.iter().find(|(_, many, _)| *many == name).map(|(_, _, one)| *one);
+        let words = |name: &str, count: usize| match one(name) {
+            Some(one) if count == 1 => format!("1 {one}"),
+            _ => format!("{count} {}", name.replace('_', " ")),
+        };
+        let extras: Vec<String> = self.extras.iter().map(|(name, count)| words(name, *count)).collect();
         if !extras.is_empty() {
             fact("Also in it", vec![Cell::text(extras.join(", "))]);
         }
@@ -271,9 +281,9 @@ impl Card for Info {
         }
         let others = match self.other_files {
             0 => String::new(),
-            others => format!(" and {others} other files"),
+            others => format!(" and {}", plural(others, "other file")),
         };
-        let text = format!("{} images{others}, {} in all", self.images, Size(self.bytes));
+        let text = format!("{}{others}, {} in all", plural(self.images, "image"), Size(self.bytes));
         fact("Files", vec![Cell::text(text)]);
         fact("Warnings", self.warnings.iter().map(|text| Cell::Odd(text.clone().into())).collect());
         facts
@@ -285,12 +295,14 @@ impl Info {
         let mut words = Vec::new();
         words.push(if self.is_pre_dump { "pre-dump (memory alone)" } else { "dump" }.to_owned());
         words.extend(self.image_version.map(|version| format!("images {version}")));
-        words.extend(self.root.as_ref().and_then(|root| root.arch).map(str::to_owned));
+        if let Some(root) = &self.root {
+            words.extend(root.arch.map(str::to_owned));
+            words.extend(root.compat.then(|| "32-bit root task".to_owned()));
+        }
         words.join(", ")
     }
 
     fn count(&self) -> String {
-        let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         let mut text = plural(self.tasks, "task");
         if !self.is_pre_dump {
             text.push_str(&format!(", {}", plural(self.threads, "thread")));
@@ -304,14 +316,14 @@ impl Info {
     fn memory(&self) -> Vec<Cell> {
         let memory = &self.memory;
         let mut cells = vec![Cell::text(format_args!(
-            "{} in {} files: {} tasks, {} shared objects",
+            "{} in {}: {}, {}",
             Size(memory.bytes),
-            memory.files,
-            memory.pagemaps,
-            memory.shared_pagemaps
+            plural(memory.files, "file"),
+            plural(memory.pagemaps, "task"),
+            plural(memory.shared_pagemaps, "shared object")
         ))];
         if memory.parents > 0 {
-            cells.push(Cell::text(format_args!("an increment of {} dumps before it", memory.parents)));
+            cells.push(Cell::text(format_args!("an increment of {} before it", plural(memory.parents, "dump"))));
         }
         cells
     }
@@ -335,6 +347,11 @@ impl Info {
         }
         features
     }
+}
+
+/// `1 task`, `2 tasks`.
+fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `12 reg, 3 pipe`, the most frequent first.
