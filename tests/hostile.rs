@@ -189,9 +189,10 @@ fn a_dump_of_an_old_criu() {
     let fds = task.fds().unwrap();
     assert_eq!(fds.len(), 4);
     assert!(matches!(&fds[3].file.unwrap().what, What::Epoll { targets } if targets[0].fd == 3));
-    let What::Pipe(end) = &fds[1].file.unwrap().what else { panic!() };
-    assert_eq!(dump.files().unwrap().ends(end.pipe_id).count(), 2);
-    assert_eq!(dump.pipe_data(50).unwrap().size, Some(65536));
+    let pipe = fds[1].file.unwrap();
+    assert_eq!(pipe.what.pipe_id(), Some(50));
+    assert_eq!(dump.files().unwrap().ends(pipe).count(), 2);
+    assert_eq!(dump.pipe_data(pipe).unwrap().size, Some(65536));
     assert_eq!(dump.locks().unwrap().len(), 1);
     assert_eq!(dump.census().unwrap().by_type.values().sum::<usize>(), 4);
     let mut infos = Collect::default();

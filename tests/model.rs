@@ -1,12 +1,15 @@
 //! The model of the real dumps in tests/data, against what /proc said of the same tasks just before they were dumped.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use common::writer::{self, message};
 use icecore::Checkpoint;
 use icecore::checkpoint::fd::Holder;
-use icecore::checkpoint::file::{File, What};
+use icecore::checkpoint::file::{File, FileType, What};
 use icecore::checkpoint::socket::UnixName;
 use icecore::checkpoint::space::Backing;
 use icecore::checkpoint::task::{State, Task};
@@ -150,12 +153,11 @@ fn check_fds(name: &str, task: &Task<'_>, said: &Said) {
         }
         match &file.what {
             What::Regular(regular) => {
-                let deleted = format!("{} (deleted)", regular.path).replace("\\xe9", "\\xe9");
-                assert!([regular.path.to_string(), deleted].contains(path), "{place}: {}", regular.path);
+                assert_eq!(path, &file.what.to_string().replace(" (task ended)", ""), "{place}");
                 assert_eq!(regular.pos, *pos, "{place}");
             }
             What::Pipe(_) => assert_eq!(path, "pipe:[N]", "{place}"),
-            What::Fifo(fifo) => assert_eq!(path.trim_end_matches(" (deleted)"), fifo.path.clone().unwrap().to_string()),
+            What::Fifo(_) => assert_eq!(path, &file.what.to_string(), "{place}"),
             What::Inet(_) | What::Unix(_) | What::Netlink(_) | What::Packet(_) => {
                 assert_eq!(path, "socket:[N]", "{place}");
             }
@@ -192,7 +194,10 @@ fn check_maps(name: &str, task: &Task<'_>, said: &Said) {
         }
         let file = |path: &str| what.trim_end_matches(" (deleted)") == path;
         match &mapping.backing {
-            Backing::File(path) => assert!(file(&path.clone().expect(&place).to_string()), "{place}: {what} {path:?}"),
+            Backing::File(path) => {
+                assert!(file(&path.clone().expect(&place).to_string()), "{place}: {what} {path:?}");
+                assert_eq!(mapping.remap.is_some(), what.ends_with(" (deleted)"), "{place}: {what}");
+            }
             Backing::Memfd(memfd) => {
                 let memfd = memfd.clone().expect(&place).to_string();
                 assert!(file(&memfd) || file(&format!("/memfd:{memfd}")), "{place}: {what} {memfd}");
@@ -244,20 +249,68 @@ fn the_tree_of_tree() {
     assert_eq!(zombie.exit_code >> 8, 7);
 }
 
+/// A copy of a dump in which some files are others.
+fn changed(name: &str, files: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, Checkpoint) {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(data(name)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    for (file, content) in files {
+        std::fs::write(folder.path().join(file), content).unwrap();
+    }
+    let dump = Checkpoint::open(folder.path()).unwrap();
+    (folder, dump)
+}
+
+#[test]
+fn a_zombie_has_no_descriptors() {
+    // tables have numbers of their own, and one of them may be the pid of a zombie
+    let table = std::fs::read(data("tree").join("fdinfo-2.img")).unwrap();
+    let (_folder, dump) = changed("tree", &[("fdinfo-115.img", table)]);
+    assert!(task(&dump, 115).fds().unwrap().is_empty());
+    let holders = |dump: &Checkpoint| dump.holders(file(dump, 100, 0)).unwrap().count();
+    assert_eq!(holders(&dump), holders(&open("tree")));
+}
+
 #[test]
 fn pipes_have_two_ends() {
     let dump = open("tree");
-    let What::Pipe(end) = &file(&dump, 102, 21).what else { panic!() };
+    let pipe = file(&dump, 102, 21);
     let mut holders: Vec<Holder> =
-        dump.files().unwrap().ends(end.pipe_id).flat_map(|end| dump.holders(end).unwrap()).collect();
+        dump.files().unwrap().ends(pipe).flat_map(|end| dump.holders(end).unwrap()).collect();
     holders.sort();
     assert_eq!(holders, [Holder { pid: 102, fd: 21 }, Holder { pid: 103, fd: 20 }]);
-    let data = dump.pipe_data(end.pipe_id).unwrap();
+    let data = dump.pipe_data(pipe).unwrap();
     assert_eq!((data.bytes, data.size), (12, Some(65536)));
-    let What::Fifo(fifo) = &file(&dump, 102, 27).what else { panic!() };
-    assert_eq!(dump.pipe_data(fifo.pipe_id).unwrap().bytes, 12);
+    assert_eq!(dump.pipe_data(file(&dump, 102, 27)).unwrap().bytes, 12);
+    assert_eq!(file(&dump, 101, 14).what.to_string(), "/srv/gone.fifo (deleted)");
     let shared: Vec<_> = dump.holders(file(&dump, 117, 3)).unwrap().collect();
     assert_eq!(shared, [Holder { pid: 117, fd: 3 }, Holder { pid: 118, fd: 3 }]);
+}
+
+#[test]
+fn a_fifo_is_no_pipe_of_the_same_number() {
+    // both numbers are those of inodes, on different file systems
+    let fown = [1, 2, 3, 4, 5].into_iter().fold(message(), |fown, number| fown.uint(number, 0));
+    let pipe = message().uint(1, 7).uint(2, 12).uint(3, 1).message(4, &fown);
+    let fifo = message().uint(1, 8).uint(2, 12);
+    let files = writer::File::new("FILES")
+        .entry(&message().uint(1, 2).uint(2, 7).message(18, &pipe))
+        .entry(&message().uint(1, 3).uint(2, 8).message(17, &fifo));
+    let data = writer::File::new("FIFO_DATA").entry(&message().uint(1, 12).uint(2, 3)).raw("abc");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("files.img"), files.0).unwrap();
+    std::fs::write(folder.path().join("fifo-data.img"), data.0).unwrap();
+    let dump = Checkpoint::open(folder.path()).unwrap();
+    let files = dump.files().unwrap();
+    let [pipe, fifo] = [FileType::PIPE, FileType::FIFO].map(|file_type| {
+        let file = files.iter().find(|file| file.file_type == file_type).unwrap();
+        assert_eq!(files.ends(file).count(), 1, "{file:?}");
+        file
+    });
+    assert_eq!(dump.pipe_data(pipe), None);
+    assert_eq!(dump.pipe_data(fifo).unwrap().bytes, 3);
 }
 
 #[test]
@@ -284,6 +337,7 @@ fn sockets_have_peers_and_queues() {
     assert_eq!(inet(3).to_string(), "tcp 127.0.0.1:7001 listen");
     assert_eq!(inet(4).to_string(), "tcp 127.0.0.1:7002 -> 127.0.0.1:7001 established");
     assert_eq!(inet(11).to_string(), "udp [::1]:7007 unconnected");
+    assert_eq!(inet(12).to_string(), "raw icmp 0.0.0.0:1 unconnected");
     assert_eq!(inet(14).state, "fin-wait-2");
     let queues = dump.tcp_queues(inet(5).ino).unwrap().unwrap();
     assert_eq!((queues.received, queues.sent), (14, 0));

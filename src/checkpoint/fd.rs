@@ -56,7 +56,7 @@ pub(crate) struct Tables {
 /// What is on its way: bytes in pipes, packets in sockets.
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
-    pipes: HashMap<u32, PipeData>,
+    pipes: HashMap<(FileType, u32), PipeData>,
     sockets: HashMap<u32, Queue>,
     problems: Vec<Error>,
 }
@@ -95,6 +95,8 @@ impl Checkpoint {
             // before v0.4 tables were numbered by task
             let id = match task.ids() {
                 Ok(Some(ids)) if per_id || self.has(Kind::Fdinfo, u64::from(ids.files_id)) => ids.files_id,
+                // a zombie has no descriptors, and its pid may well be the number of another's table
+                Ok(None) if per_id => continue,
                 Ok(_) => task.pid(),
                 Err(error) => {
                     tables.problems.push(error);
@@ -164,9 +166,9 @@ impl Checkpoint {
 
     fn read_queues(&self) -> Queues {
         let mut queues = Queues::default();
-        for kind in [Kind::PipesData, Kind::FifoData] {
+        for (kind, file_type) in [(Kind::PipesData, FileType::PIPE), (Kind::FifoData, FileType::FIFO)] {
             let entries = self.entries_or_problem::<v1::PipeDataEntry>(kind, &mut queues.problems);
-            queues.pipes.extend(entries.iter().map(|entry| (entry.pipe_id, PipeData::new(entry))));
+            queues.pipes.extend(entries.iter().map(|entry| ((file_type, entry.pipe_id), PipeData::new(entry))));
         }
         for entry in self.entries_or_problem::<v1::SkPacketEntry>(Kind::SkQueues, &mut queues.problems) {
             let queue = queues.sockets.entry(entry.id_for).or_default();
@@ -178,9 +180,9 @@ impl Checkpoint {
         queues
     }
 
-    /// What is in a pipe or fifo; `None` where the dump has nothing of it.
-    pub fn pipe_data(&self, pipe_id: u32) -> Option<PipeData> {
-        self.queues().pipes.get(&pipe_id).copied()
+    /// What is in the pipe or fifo that is this file; `None` where the dump has nothing of it.
+    pub fn pipe_data(&self, file: &File) -> Option<PipeData> {
+        self.queues().pipes.get(&(file.file_type, file.what.pipe_id()?)).copied()
     }
 
     /// What waits to be read from the unix or netlink socket that is this file.

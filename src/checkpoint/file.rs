@@ -22,6 +22,10 @@ pub struct FileType(pub i32);
 impl FileType {
     /// A file with a path.
     pub const REG: Self = Self(1);
+    /// One end of a pipe.
+    pub const PIPE: Self = Self(2);
+    /// A fifo.
+    pub const FIFO: Self = Self(3);
     /// A memfd.
     pub const MEMFD: Self = Self(18);
 
@@ -199,21 +203,35 @@ pub enum Remap {
     Procfs(u32),
 }
 
+impl What {
+    /// The pipe behind a pipe or fifo.
+    pub fn pipe_id(&self) -> Option<u32> {
+        match self {
+            Self::Pipe(PipeEnd { pipe_id }) | Self::Fifo(Fifo { pipe_id, .. }) => Some(*pipe_id),
+            _ => None,
+        }
+    }
+}
+
+impl Remap {
+    /// What stands behind a path that no longer leads to its file.
+    pub(crate) fn mark(remap: Option<Self>) -> &'static str {
+        match remap {
+            Some(Self::Ghost(_) | Self::Linked(_)) => " (deleted)",
+            Some(Self::Procfs(_)) => " (task ended)",
+            None => "",
+        }
+    }
+}
+
 impl fmt::Display for What {
     /// What it is in one line, names escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Regular(file) => {
-                write!(f, "{}", file.path)?;
-                match file.remap {
-                    Some(Remap::Ghost(_) | Remap::Linked(_)) => f.write_str(" (deleted)"),
-                    Some(Remap::Procfs(_)) => f.write_str(" (task ended)"),
-                    None => Ok(()),
-                }
-            }
+            What::Regular(file) => write!(f, "{}{}", file.path, Remap::mark(file.remap)),
             What::Pipe(end) => write!(f, "pipe:[{}]", end.pipe_id),
             What::Fifo(fifo) => match &fifo.path {
-                Some(path) => write!(f, "{path}"),
+                Some(path) => write!(f, "{path}{}", Remap::mark(fifo.remap)),
                 None => write!(f, "fifo:[{}]", fifo.pipe_id),
             },
             What::Inet(socket) => write!(f, "{socket}"),

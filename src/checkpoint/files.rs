@@ -22,7 +22,8 @@ use crate::object::v1::{self, FdTypes};
 pub struct Files {
     files: Vec<File>,
     by_key: HashMap<(FileType, u32), usize>,
-    pipes: HashMap<u32, Vec<usize>>,
+    /// Pipes and fifos have numbers of their own each: those of inodes, on different file systems.
+    pipes: HashMap<(FileType, u32), Vec<usize>>,
     unix: HashMap<u32, usize>,
     /// What could not be read.
     pub problems: Vec<Error>,
@@ -49,9 +50,11 @@ impl Files {
         self.files.iter()
     }
 
-    /// The ends of a pipe or fifo.
-    pub fn ends(&self, pipe_id: u32) -> impl Iterator<Item = &File> {
-        self.pipes.get(&pipe_id).into_iter().flatten().filter_map(|&position| self.files.get(position))
+    /// The ends of the pipe or fifo that `file` is one of, itself included; none for other files.
+    pub fn ends(&self, file: &File) -> impl Iterator<Item = &File> {
+        let key = file.what.pipe_id().map(|pipe_id| (file.file_type, pipe_id));
+        let positions = key.and_then(|key| self.pipes.get(&key));
+        positions.into_iter().flatten().filter_map(|&position| self.files.get(position))
     }
 
     /// The unix socket with this inode.
@@ -61,14 +64,11 @@ impl Files {
 
     fn add(&mut self, file: File) {
         let position = self.files.len();
-        match &file.what {
-            What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }) => {
-                self.pipes.entry(*pipe_id).or_default().push(position);
-            }
-            What::Unix(socket) => {
-                self.unix.entry(socket.ino).or_insert(position);
-            }
-            _ => {}
+        if let Some(pipe_id) = file.what.pipe_id() {
+            self.pipes.entry((file.file_type, pipe_id)).or_default().push(position);
+        }
+        if let What::Unix(socket) = &file.what {
+            self.unix.entry(socket.ino).or_insert(position);
         }
         // of several entries with one number the first counts, as for CRIU
         self.by_key.entry((file.file_type, file.id)).or_insert(position);
@@ -207,7 +207,8 @@ fn part(entry: v1::FileEntry, others: &Others) -> Option<(Option<u32>, What)> {
         }
         Ok(FdTypes::Fifo) => {
             let fifo = entry.fifo?;
-            (None, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path: None }))
+            let remap = others.remaps.get(&fifo.regf_id.unwrap_or(fifo.id)).copied();
+            (None, What::Fifo(Fifo { pipe_id: fifo.pipe_id, path: None, remap }))
         }
         Ok(FdTypes::Inetsk) => {
             let socket = entry.isk?;

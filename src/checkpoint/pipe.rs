@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::base::Name;
+use crate::checkpoint::file::Remap;
 use crate::object::v1;
 
 /// One end of a pipe; both ends have the same `pipe_id`.
@@ -21,6 +22,8 @@ pub struct Fifo {
     pub pipe_id: u32,
     /// Where it was opened; `None` if the dump lacks that file.
     pub path: Option<Name>,
+    /// What is restored in its place, if the path no longer leads to it.
+    pub remap: Option<Remap>,
 }
 
 /// What is in a pipe or fifo.

@@ -80,3 +80,20 @@ fn arch(march: March) -> &'static str {
         March::Riscv64 => "riscv64",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_of_32_bits() {
+        let core = |mode: v1::UserX86RegsMode| {
+            let gpregs = v1::UserX86RegsEntry { ip: 0x0804_8000, mode: Some(mode.into()), ..Default::default() };
+            let info = v1::ThreadInfoX86 { gpregs, ..Default::default() };
+            v1::CoreEntry { mtype: March::X8664.into(), thread_info: Some(info), ..Default::default() }
+        };
+        let compat = Registers::new(&core(v1::UserX86RegsMode::Compat)).unwrap();
+        assert_eq!((compat.arch, compat.compat, compat.pc.0), ("x86_64", true, 0x0804_8000));
+        assert!(!Registers::new(&core(v1::UserX86RegsMode::Native)).unwrap().compat);
+    }
+}

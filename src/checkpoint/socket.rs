@@ -24,7 +24,7 @@ pub struct InetSocket {
     pub protocol: String,
     /// `established`, `listen`, `unconnected`...
     pub state: String,
-    /// Its own address; `None` where the dump has none.
+    /// Its own address; `None` where the dump has none. The port of a raw socket is the number of its protocol.
     pub local: Option<SocketAddr>,
     /// Where it is connected to.
     pub remote: Option<SocketAddr>,
@@ -173,6 +173,14 @@ fn address(words: &[u32], port: u32) -> Option<SocketAddr> {
 }
 
 impl InetSocket {
+    /// What people call it: `tcp`, `udp`; `raw tcp` for one that takes the protocol's packets as they are.
+    pub fn name(&self) -> String {
+        match self.kind.as_str() {
+            "raw" => format!("raw {}", self.protocol),
+            _ => self.protocol.clone(),
+        }
+    }
+
     pub(crate) fn new(entry: &v1::InetSkEntry) -> Self {
         let is_connected = entry.dst_port != 0;
         Self {
@@ -261,7 +269,7 @@ impl Serialize for UnixName {
 
 impl fmt::Display for InetSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.protocol)?;
+        f.write_str(&self.name())?;
         if let Some(local) = self.local {
             write!(f, " {local}")?;
         }
@@ -277,6 +285,9 @@ impl fmt::Display for UnixSocket {
         write!(f, "unix {}", self.kind)?;
         if self.name != UnixName::Unnamed {
             write!(f, " {}", self.name)?;
+        }
+        if self.deleted {
+            f.write_str(" (deleted)")?;
         }
         write!(f, " {}", self.state)
     }

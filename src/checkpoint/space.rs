@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::base::{Address, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::file::{FileType, What};
+use crate::checkpoint::file::{FileType, Regular, Remap, What};
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
 use crate::object::v1;
@@ -62,6 +62,8 @@ pub struct Mapping {
     /// What backs it.
     #[serde(flatten)]
     pub backing: Backing,
+    /// What is restored in place of the file that backs it, if the path no longer leads to it.
+    pub remap: Option<Remap>,
 }
 
 fn hex<S: Serializer>(bits: &(impl Copy + Into<u64>), serializer: S) -> Result<S::Ok, S::Error> {
@@ -221,13 +223,22 @@ impl Checkpoint {
     ///
     /// Errors: the image of files cannot be opened.
     pub fn path(&self, id: u32) -> Result<Option<Name>> {
+        Ok(self.regular(id)?.map(|file| file.path.clone()))
+    }
+
+    fn regular(&self, id: u32) -> Result<Option<&Regular>> {
         Ok(self.files()?.get(FileType::REG, id).and_then(|file| match &file.what {
-            What::Regular(file) => Some(file.path.clone()),
+            What::Regular(file) => Some(file),
             _ => None,
         }))
     }
 
     fn mapping(&self, vma: &v1::VmaEntry) -> Result<Mapping> {
+        let backing = self.backing(vma)?;
+        let remap = match (&backing, u32::try_from(vma.shmid)) {
+            (Backing::File(_), Ok(id)) => self.regular(id)?.and_then(|file| file.remap),
+            _ => None,
+        };
         Ok(Mapping {
             start: Address(vma.start),
             end: Address(vma.end),
@@ -237,7 +248,8 @@ impl Checkpoint {
             pgoff: vma.pgoff,
             shmid: vma.shmid,
             madv: vma.madv(),
-            backing: self.backing(vma)?,
+            backing,
+            remap,
         })
     }
 

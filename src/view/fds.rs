@@ -226,13 +226,13 @@ fn row<'d>(
     };
     match file.map(|file| (&file.what, file)) {
         Some((What::Pipe(PipeEnd { pipe_id }) | What::Fifo(Fifo { pipe_id, .. }), file)) => {
-            row.pipe_data = dump.pipe_data(*pipe_id);
-            row.add(ends.told(End::OfPipe { pipe_id: *pipe_id, writes: !writes(file) })?);
+            row.pipe_data = dump.pipe_data(file);
+            row.add(ends.told(End::OfPipe { file_type, pipe_id: *pipe_id, writes: !writes(file) }, Some(file))?);
         }
         Some((What::Unix(socket), file)) => {
             row.queue = Some(dump.queue(file));
             if socket.peer != 0 {
-                row.add(ends.told(End::OfSocket { ino: socket.peer })?);
+                row.add(ends.told(End::OfSocket { ino: socket.peer }, None)?);
             }
         }
         Some((What::Netlink(_), file)) => row.queue = Some(dump.queue(file)),
@@ -271,7 +271,7 @@ struct Ends<'d> {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum End {
-    OfPipe { pipe_id: u32, writes: bool },
+    OfPipe { file_type: FileType, pipe_id: u32, writes: bool },
     OfSocket { ino: u32 },
 }
 
@@ -292,15 +292,18 @@ impl Told {
 }
 
 impl Ends<'_> {
-    fn told(&mut self, end: End) -> Result<&Told> {
+    /// Those who have an end; of a pipe, `of` is one of its files.
+    fn told(&mut self, end: End, of: Option<&File>) -> Result<&Told> {
         match self.known.entry(end) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(place) => {
                 let files = self.dump.files()?;
                 let mut told = Told::default();
                 match end {
-                    End::OfPipe { pipe_id, writes: wanted } => {
-                        for file in files.ends(pipe_id).filter(|file| writes(file) == wanted) {
+                    End::OfPipe { writes: wanted, .. } => {
+                        for file in
+                            of.into_iter().flat_map(|file| files.ends(file)).filter(|file| writes(file) == wanted)
+                        {
                             told.add(self.dump, file)?;
                         }
                     }

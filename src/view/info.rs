@@ -62,6 +62,8 @@ pub struct Root {
     pub exe: Option<Name>,
     /// The machine's architecture.
     pub arch: Option<&'static str>,
+    /// Whether it is a 32-bit task on a 64-bit machine.
+    pub compat: bool,
 }
 
 /// How much memory a dump holds.
@@ -188,7 +190,7 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
     let Some(root) = tasks.iter().find(|task| task.ppid() == 0).or(tasks.first()).filter(|_| !info.is_pre_dump) else {
         return Ok(());
     };
-    info.root = out.ok(describe(root))?;
+    info.root = Some(describe(root, out)?);
     let namespaces = out.ok(root.ids())?.flatten().map(|ids| ids.namespaces).unwrap_or_default();
     let criu = info.inventory.as_ref().and_then(|inventory| inventory.root_ids.as_ref());
     let is_own = |(kind, id): &(NamespaceKind, u32)| criu.is_none_or(|criu| criu.namespaces.get(kind) != Some(id));
@@ -196,12 +198,14 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
     Ok(())
 }
 
-fn describe(root: &Task<'_>) -> Result<Root> {
-    let core = root.core()?;
+fn describe(root: &Task<'_>, out: &mut impl Rows<Info>) -> Result<Root> {
+    let core = out.ok(root.core())?.flatten();
+    let registers = core.as_ref().and_then(|core| core.leader.registers);
     Ok(Root {
         pid: root.pid(),
-        exe: root.exe()?,
-        arch: core.as_ref().and_then(|core| core.leader.registers).map(|registers| registers.arch),
+        exe: out.ok(root.exe())?.flatten(),
+        arch: registers.map(|registers| registers.arch),
+        compat: registers.is_some_and(|registers| registers.compat),
         comm: core.map(|core| core.process.comm).unwrap_or_default(),
     })
 }
@@ -209,12 +213,14 @@ fn describe(root: &Task<'_>) -> Result<Root> {
 fn warn(dump: &Checkpoint, info: &mut Info) {
     let pagemaps = info.memory.pagemaps.saturating_add(info.memory.shared_pagemaps);
     if info.memory.files < pagemaps {
-        let text = format!("{pagemaps} pagemaps but {} pages files: some memory is not here", info.memory.files);
+        let files = plural(info.memory.files, "pages file");
+        let text = format!("{} but {files}: some memory is not here", plural(pagemaps, "pagemap"));
         info.warnings.push(text);
     }
     let historic = dump.images().iter().filter(|image| image.kind.row().status == Status::Historic).count();
     if historic > 0 {
-        info.warnings.push(format!("{historic} images of kinds that today's CRIU no longer writes"));
+        let images = plural(historic, "image");
+        info.warnings.push(format!("{images} of kinds that today's CRIU no longer writes"));
     }
     if dump.images().is_empty() {
         info.warnings.push("no images here".to_owned());
@@ -294,7 +300,10 @@ impl Info {
         let mut words = Vec::new();
         words.push(if self.is_pre_dump { "pre-dump (memory alone)" } else { "dump" }.to_owned());
         words.extend(self.image_version.map(|version| format!("images {version}")));
-        words.extend(self.root.as_ref().and_then(|root| root.arch).map(str::to_owned));
+        if let Some(root) = &self.root {
+            words.extend(root.arch.map(str::to_owned));
+            words.extend(root.compat.then(|| "32-bit root task".to_owned()));
+        }
         words.join(", ")
     }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Error, Listing, Result};
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::file::Remap;
 use crate::checkpoint::space::{Backing, Mapping};
 
 /// A mapping of a task.
@@ -29,7 +30,7 @@ impl Map {
             Backing::Vdso => "[vdso]".into(),
             Backing::Vvar => "[vvar]".into(),
             Backing::Vsyscall => "[vsyscall]".into(),
-            Backing::File(Some(path)) => path.to_string(),
+            Backing::File(Some(path)) => format!("{path}{}", Remap::mark(mapping.remap)),
             Backing::File(None) => return Cell::Odd(format!("file {} is not in the dump", mapping.shmid).into()),
             Backing::Memfd(Some(name)) => format!("memfd:{name}"),
             Backing::Memfd(None) => return Cell::Odd(format!("memfd {} is not in the dump", mapping.shmid).into()),

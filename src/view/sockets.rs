@@ -40,8 +40,12 @@ const TOLD: usize = 16;
 impl Socket<'_> {
     fn kind(&self) -> String {
         match &self.file.what {
-            What::Inet(socket) if socket.family == "inet6" => format!("{}6", socket.protocol),
-            What::Inet(socket) => socket.protocol.clone(),
+            What::Inet(socket) if socket.family == "inet6" => match socket.kind.as_str() {
+                "raw" => format!("raw6 {}", socket.protocol),
+                _ if socket.protocol.ends_with('6') => socket.protocol.clone(),
+                _ => format!("{}6", socket.protocol),
+            },
+            What::Inet(socket) => socket.name(),
             What::Unix(socket) => format!("unix {}", socket.kind),
             What::Netlink(_) => "netlink".into(),
             What::Packet(socket) => format!("packet {}", socket.kind),
@@ -62,6 +66,7 @@ impl Socket<'_> {
             What::Inet(socket) => Cell::maybe(socket.local),
             What::Unix(socket) => match &socket.name {
                 UnixName::Unnamed => Cell::text(format_args!("inode {}", socket.ino)),
+                name if socket.deleted => Cell::text(format_args!("{name} (deleted)")),
                 name => Cell::text(name),
             },
             What::Netlink(socket) => Cell::text(format_args!("{} port {}", socket.protocol, socket.portid)),
