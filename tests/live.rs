@@ -28,8 +28,9 @@ setsid bash -c '
   wait' </dev/null >/dev/null 2>&1 &
 leader=$!
 for try in $(seq 100); do
-  pids=$(ps -o pid= -s $leader)
-  [ "$(ps -o comm= -s $leader | grep -c sleep)" = 3 ] && break
+  # it has no session of its own at first
+  pids=$(ps -o pid= -s $leader || true)
+  [ "$(ps -o comm= -s $leader | grep -c 'sleep\|child')" = 3 ] && break
   sleep 0.1
 done
 for pid in $pids; do
