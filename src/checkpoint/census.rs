@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::listing::keep;
 use crate::base::{Error, Name, Result};
 use crate::checkpoint::file::FileType;
 use crate::checkpoint::task::Task;
@@ -45,7 +46,7 @@ impl Checkpoint {
                             let count = census.by_type.entry(FileType(number)).or_default();
                             *count = count.saturating_add(1);
                         }
-                        Err(error) => census.problems.push(error),
+                        Err(error) => keep(&mut census.problems, [error]),
                     }
                 }
             }

@@ -1,9 +1,10 @@
 //! All open files of a dump: `files.img`, or the image per type of dumps before v3.4, joined with what they refer to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rayon::iter::ParallelIterator;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 
+use crate::base::listing::keep;
 use crate::base::{Error, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::{File, FileType, OpenFlags, Regular, Remap, What};
@@ -14,8 +15,9 @@ use crate::checkpoint::special::{BpfMap, Memfd, Timer};
 use crate::checkpoint::tty::Tty;
 use crate::checkpoint::watch::{EpollTarget, FanotifyMark, InotifyWatch};
 use crate::checkpoint::{names, old_files};
-use crate::image::{Entry, Image, Kind};
+use crate::image::{Entry, Kind};
 use crate::object::v1::{self, FdTypes};
+use crate::wire::field::last_varint;
 
 /// The open files of a dump, in its order.
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ pub struct Files {
 struct Others {
     /// Path and flags of files with a path.
     paths: HashMap<u32, (Name, u32)>,
+    wants_paths: bool,
     remaps: HashMap<u32, Remap>,
     memfds: HashMap<u64, v1::MemfdInodeEntry>,
     ttys: HashMap<u32, v1::TtyInfoEntry>,
@@ -40,6 +43,9 @@ struct Others {
 
 /// Images with more entries than this are decoded in parallel; waking the threads costs more for smaller ones.
 const MANY: usize = 4096;
+
+/// So many are decoded before they are put in their places.
+const PART: usize = 1 << 16;
 
 impl Files {
     /// The file of this type and number.
@@ -60,6 +66,13 @@ impl Files {
     /// The unix socket with this inode.
     pub fn unix(&self, ino: u32) -> Option<&File> {
         self.files.get(*self.unix.get(&ino)?)
+    }
+
+    fn take(&mut self, file: Result<File>) {
+        match file {
+            Ok(file) => self.add(file),
+            Err(error) => keep(&mut self.problems, [error]),
+        }
     }
 
     fn add(&mut self, file: File) {
@@ -98,36 +111,41 @@ impl Checkpoint {
 
     fn read_files(&self) -> Result<Files> {
         let mut files = Files::default();
-        let entries: Vec<Result<v1::FileEntry>> = match self.find(Kind::Files, 0)? {
-            Some(image) => decode_all(&image),
-            None => old_files::read(self)?,
+        // an entry's struct has room for every type, so there is never one for each file at a time
+        let Some(image) = self.find(Kind::Files, 0)? else {
+            let types = old_files::KINDS.iter().filter(|(kind, _)| self.has(*kind, 0)).map(|(_, of)| i32::from(*of));
+            let mut others = self.others(&types.collect(), &mut files.problems);
+            if others.wants_paths {
+                self.each(Kind::RegFiles, 0, |reg| reg.into_iter().for_each(|reg| others.path(&reg)))?;
+            }
+            old_files::each(self, |entry| files.take(entry.and_then(|entry| file(entry, &others))))?;
+            return Ok(files);
         };
-        let mut sound = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match entry {
-                Ok(entry) => sound.push(entry),
-                Err(error) => files.problems.push(error),
-            }
+        let types: HashSet<i32> = image.iter().filter_map(|entry| file_type(&entry.ok()?)).collect();
+        let mut others = self.others(&types, &mut files.problems);
+        if others.wants_paths {
+            let is_reg = |entry: &Entry<'_>| file_type(entry) == Some(FdTypes::Reg.into());
+            let regs = image.iter().flatten().filter(is_reg).flat_map(|entry| entry.decode::<v1::FileEntry>());
+            regs.filter_map(|entry| entry.reg).for_each(|reg| others.path(&reg));
         }
-        let others = self.others(&sound, &mut files.problems);
-        for entry in sound {
-            let (file_type, id) = (FileType(entry.r#type), entry.id);
-            match file(entry, &others) {
-                Some(file) => files.add(file),
-                None => {
-                    let text =
-                        format!("expected the entry of file {id} to have what belongs to {file_type}, found none");
-                    files.problems.push(Error::format(text).in_image("files.img"));
-                }
+        let read = |entry: Result<Entry<'_>>| file(entry?.decode()?, &others);
+        if image.len() > MANY {
+            let (mut start, length) = (0, image.par_iter().len());
+            while start < length {
+                let some: Vec<Result<File>> = image.par_iter().skip(start).take(PART).map(read).collect();
+                start = start.saturating_add(some.len().max(1));
+                some.into_iter().for_each(|file| files.take(file));
             }
+        } else {
+            image.iter().map(read).for_each(|file| files.take(file));
         }
         Ok(files)
     }
 
-    /// Reads the images that the entries refer to, and only those.
-    fn others(&self, entries: &[v1::FileEntry], problems: &mut Vec<Error>) -> Others {
+    /// Reads the images that files of these types refer to, and only those.
+    fn others(&self, types: &HashSet<i32>, problems: &mut Vec<Error>) -> Others {
         let mut others = Others::default();
-        let has = |wanted: FdTypes| entries.iter().any(|entry| entry.r#type == i32::from(wanted));
+        let has = |wanted: FdTypes| types.contains(&i32::from(wanted));
         if has(FdTypes::Memfd) {
             let inodes = self.entries_or_problem::<v1::MemfdInodeEntry>(Kind::MemfdInode, problems);
             others.memfds = inodes.into_iter().map(|inode| (inode.inode_id, inode)).collect();
@@ -138,11 +156,14 @@ impl Checkpoint {
         }
         let remaps = self.entries_or_problem::<v1::RemapFilePathEntry>(Kind::RemapFpath, problems);
         others.remaps = remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect();
-        if has(FdTypes::Fifo) || has(FdTypes::Tty) {
-            let paths = entries.iter().filter_map(|entry| entry.reg.as_ref());
-            others.paths = paths.map(|reg| (reg.id, (reg.name.clone().into(), reg.flags))).collect();
-        }
+        others.wants_paths = has(FdTypes::Fifo) || has(FdTypes::Tty);
         others
+    }
+}
+
+impl Others {
+    fn path(&mut self, reg: &v1::RegFileEntry) {
+        self.paths.insert(reg.id, (reg.name.clone().into(), reg.flags));
     }
 }
 
@@ -158,13 +179,26 @@ pub(crate) fn remap(entry: &v1::RemapFilePathEntry) -> Remap {
     }
 }
 
-fn decode_all(image: &Image) -> Vec<Result<v1::FileEntry>> {
-    let decode = |entry: Result<Entry<'_>>| entry.and_then(|entry| entry.decode());
-    if image.len() > MANY { image.par_iter().map(decode).collect() } else { image.iter().map(decode).collect() }
+/// Number of the field with a file's type.
+const TYPE: u32 = 1;
+
+/// The type of a file, found without decoding it.
+fn file_type(entry: &Entry<'_>) -> Option<i32> {
+    let number = last_varint(entry.message(), TYPE).ok()??;
+    i32::try_from(number).ok()
 }
 
-/// The file that an entry describes; `None` if it lacks the part that belongs to its type.
-fn file(entry: v1::FileEntry, others: &Others) -> Option<File> {
+/// The file that an entry describes.
+fn file(entry: v1::FileEntry, others: &Others) -> Result<File> {
+    let (file_type, id) = (FileType(entry.r#type), entry.id);
+    member(entry, others).ok_or_else(|| {
+        let text = format!("expected the entry of file {id} to have what belongs to {file_type}, found none");
+        Error::format(text).in_image("files.img")
+    })
+}
+
+/// What belongs to the type of the file; `None` if the entry lacks it.
+fn member(entry: v1::FileEntry, others: &Others) -> Option<File> {
     let (flags, what) = match FdTypes::try_from(entry.r#type) {
         Ok(FdTypes::Reg) => {
             let reg = entry.reg?;
