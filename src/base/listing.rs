@@ -1,5 +1,6 @@
 //! Several objects of which some may be broken.
 
+use std::cmp::Ordering;
 use std::ops::Deref;
 
 use crate::base::{Error, Result};
@@ -10,8 +11,22 @@ use crate::base::{Error, Result};
 pub struct Listing<T> {
     /// The objects, in the order of the dump.
     pub items: Vec<T>,
-    /// One error for each object that is not among them.
+    /// One error for each object that is not among them; of more than a thousand, the first.
     pub problems: Vec<Error>,
+}
+
+/// So many errors are kept of one list: a broken dump may have one for each of a hundred million entries.
+const KEPT: usize = 1000;
+
+/// Adds errors to those kept, up to a bound; of those beyond it only that there are some.
+pub(crate) fn keep(problems: &mut Vec<Error>, errors: impl IntoIterator<Item = Error>) {
+    for error in errors {
+        match problems.len().cmp(&KEPT) {
+            Ordering::Less => problems.push(error),
+            Ordering::Equal => problems.push(Error::limit("what else cannot be read is not told, there is too much")),
+            Ordering::Greater => return,
+        }
+    }
 }
 
 impl<T> Default for Listing<T> {
@@ -33,7 +48,7 @@ impl<T> Listing<T> {
     pub fn push(&mut self, item: Result<T>) {
         match item {
             Ok(item) => self.items.push(item),
-            Err(error) => self.problems.push(error),
+            Err(error) => keep(&mut self.problems, [error]),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::base::listing::keep;
 use crate::base::{Error, Listing, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::{File, FileType};
@@ -99,7 +100,7 @@ impl Checkpoint {
                 Ok(None) if per_id => continue,
                 Ok(_) => task.pid(),
                 Err(error) => {
-                    tables.problems.push(error);
+                    keep(&mut tables.problems, [error]);
                     continue;
                 }
             };
@@ -114,11 +115,11 @@ impl Checkpoint {
             let Listing { items: fds, problems } = match self.entries_of::<v1::FdinfoEntry>(Kind::Fdinfo, id) {
                 Ok(listing) => listing,
                 Err(error) => {
-                    tables.problems.push(error);
+                    keep(&mut tables.problems, [error]);
                     Listing::default()
                 }
             };
-            tables.problems.extend(problems);
+            keep(&mut tables.problems, problems);
             let position = tables.tables.len();
             for entry in &fds {
                 let key = (FileType(entry.r#type), entry.id);

@@ -1,9 +1,10 @@
 //! All open files of a dump: `files.img`, or the image per type of dumps before v3.4, joined with what they refer to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use rayon::iter::ParallelIterator;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 
+use crate::base::listing::keep;
 use crate::base::{Error, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::{File, FileType, OpenFlags, Regular, Remap, What};
@@ -16,6 +17,7 @@ use crate::checkpoint::watch::{EpollTarget, FanotifyMark, InotifyWatch};
 use crate::checkpoint::{names, old_files};
 use crate::image::{Entry, Kind};
 use crate::object::v1::{self, FdTypes};
+use crate::wire::field::last_varint;
 
 /// The open files of a dump, in its order.
 #[derive(Debug, Default)]
@@ -30,6 +32,7 @@ pub struct Files {
 }
 
 /// What entries of files refer to in other images.
+#[derive(Default)]
 struct Others {
     remaps: HashMap<u32, Remap>,
     memfds: HashMap<u64, v1::MemfdInodeEntry>,
@@ -38,6 +41,9 @@ struct Others {
 
 /// Images with more entries than this are decoded in parallel; waking the threads costs more for smaller ones.
 const MANY: usize = 4096;
+
+/// So many are decoded before they are put in their places.
+const PART: usize = 1 << 16;
 
 impl Files {
     /// The file of this type and number.
@@ -60,6 +66,17 @@ impl Files {
     /// The unix socket with this inode.
     pub fn unix(&self, ino: u32) -> Option<&File> {
         self.files.get(*self.unix.get(&ino)?)
+    }
+
+    /// Takes a file, and notes in `pathless` the number of the one with its path, where that is another.
+    fn take(&mut self, file: Result<(File, Option<u32>)>, pathless: &mut Vec<(usize, u32)>) {
+        match file {
+            Ok((file, path_id)) => {
+                pathless.extend(path_id.map(|id| (self.files.len(), id)));
+                self.add(file);
+            }
+            Err(error) => keep(&mut self.problems, [error]),
+        }
     }
 
     fn add(&mut self, file: File) {
@@ -114,22 +131,29 @@ impl Checkpoint {
 
     fn read_files(&self) -> Result<Files> {
         let mut files = Files::default();
-        let others = self.others(&mut files.problems);
-        // structs of messages are large: each is turned into a file at once
-        let make = |entry: Result<v1::FileEntry>| entry.and_then(|entry| file(entry, &others));
-        let found: Vec<Result<(File, Option<u32>)>> = match self.find(Kind::Files, 0)? {
-            Some(image) if image.len() > MANY => image.par_iter().map(|entry| make(decode(entry))).collect(),
-            Some(image) => image.iter().map(|entry| make(decode(entry))).collect(),
-            None => old_files::read(self)?.into_iter().map(make).collect(),
-        };
+        // an entry's struct has room for every type, so there is never one for each file at a time
         let mut pathless = Vec::new();
-        for found in found {
-            match found {
-                Ok((file, path_id)) => {
-                    pathless.extend(path_id.map(|id| (files.files.len(), id)));
-                    files.add(file);
+        match self.find(Kind::Files, 0)? {
+            Some(image) => {
+                let types: HashSet<i32> = image.iter().filter_map(|entry| file_type(&entry.ok()?)).collect();
+                let others = self.others(&types, &mut files.problems);
+                let read = |entry: Result<Entry<'_>>| file(entry?.decode()?, &others);
+                if image.len() > MANY {
+                    let entries = image.par_iter();
+                    for start in (0..entries.len()).step_by(PART) {
+                        let some: Vec<_> = entries.clone().skip(start).take(PART).map(read).collect();
+                        some.into_iter().for_each(|file| files.take(file, &mut pathless));
+                    }
+                } else {
+                    image.iter().map(read).for_each(|file| files.take(file, &mut pathless));
                 }
-                Err(error) => files.problems.push(error),
+            }
+            None => {
+                let kinds = old_files::KINDS.iter().filter(|(kind, _)| self.has(*kind, 0));
+                let types: HashSet<i32> = kinds.map(|(_, file_type)| i32::from(*file_type)).collect();
+                let others = self.others(&types, &mut files.problems);
+                let read = |entry: Result<v1::FileEntry>| file(entry?, &others);
+                old_files::each(self, |entry| files.take(read(entry), &mut pathless))?;
             }
         }
         for (position, id) in pathless {
@@ -138,15 +162,21 @@ impl Checkpoint {
         Ok(files)
     }
 
-    fn others(&self, problems: &mut Vec<Error>) -> Others {
-        let memfds = self.entries_or_problem::<v1::MemfdInodeEntry>(Kind::MemfdInode, problems);
-        let ttys = self.entries_or_problem::<v1::TtyInfoEntry>(Kind::TtyInfo, problems);
-        let remaps = self.entries_or_problem::<v1::RemapFilePathEntry>(Kind::RemapFpath, problems);
-        Others {
-            remaps: remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect(),
-            memfds: memfds.into_iter().map(|inode| (inode.inode_id, inode)).collect(),
-            ttys: ttys.into_iter().map(|info| (info.id, info)).collect(),
+    /// Reads the images that files of these types refer to, and only those.
+    fn others(&self, types: &HashSet<i32>, problems: &mut Vec<Error>) -> Others {
+        let mut others = Others::default();
+        let has = |wanted: FdTypes| types.contains(&i32::from(wanted));
+        if has(FdTypes::Memfd) {
+            let inodes = self.entries_or_problem::<v1::MemfdInodeEntry>(Kind::MemfdInode, problems);
+            others.memfds = inodes.into_iter().map(|inode| (inode.inode_id, inode)).collect();
         }
+        if has(FdTypes::Tty) {
+            let infos = self.entries_or_problem::<v1::TtyInfoEntry>(Kind::TtyInfo, problems);
+            others.ttys = infos.into_iter().map(|info| (info.id, info)).collect();
+        }
+        let remaps = self.entries_or_problem::<v1::RemapFilePathEntry>(Kind::RemapFpath, problems);
+        others.remaps = remaps.iter().map(|entry| (entry.orig_id, remap(entry))).collect();
+        others
     }
 }
 
@@ -162,8 +192,13 @@ pub(crate) fn remap(entry: &v1::RemapFilePathEntry) -> Remap {
     }
 }
 
-fn decode(entry: Result<Entry<'_>>) -> Result<v1::FileEntry> {
-    entry.and_then(|entry| entry.decode())
+/// Number of the field with a file's type.
+const TYPE: u32 = 1;
+
+/// The type of a file, found without decoding it.
+fn file_type(entry: &Entry<'_>) -> Option<i32> {
+    let number = last_varint(entry.message(), TYPE).ok()??;
+    i32::try_from(number).ok()
 }
 
 /// The file that an entry describes, and the number of the file with its path where that is another.

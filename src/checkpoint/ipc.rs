@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::base::listing::keep;
 use crate::base::{Error, Listing, Result};
 use crate::checkpoint::Checkpoint;
 use crate::image::{Entry, Kind};
@@ -141,10 +142,10 @@ impl Checkpoint {
         for name in self.images_of(kind) {
             match self.open_image(name) {
                 Ok(image) => image.iter().for_each(|entry| listing.push(entry.and_then(|entry| make(name.id, entry)))),
-                Err(error) => listing.problems.push(error),
+                Err(error) => listing.push(Err(error)),
             }
         }
-        problems.extend(listing.problems);
+        keep(problems, listing.problems);
         listing.items
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::base::listing::keep;
 use crate::base::{Listing, Result};
 use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
@@ -59,7 +60,7 @@ impl Checkpoint {
         for name in self.images_of(Kind::FileLocksPid) {
             let old = self.entries_of::<v1::FileLockEntry>(Kind::FileLocksPid, name.id)?;
             listing.items.extend(old.items);
-            listing.problems.extend(old.problems);
+            keep(&mut listing.problems, old.problems);
         }
         Ok(Listing { items: listing.items.iter().map(FileLock::new).collect(), problems: listing.problems })
     }

@@ -35,8 +35,10 @@ pub mod tty;
 pub mod watch;
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
+use crate::base::listing::keep;
 use crate::base::map::Access;
 use crate::base::{Error, Limits, Listing, Result};
 use crate::image::{Image, Kind};
@@ -90,6 +92,8 @@ struct Cache {
     files: OnceLock<Result<files::Files>>,
     tables: OnceLock<Result<fd::Tables>>,
     queues: OnceLock<fd::Queues>,
+    /// How often a path was looked for in the image of files.
+    searches: AtomicU32,
 }
 
 impl Checkpoint {
@@ -180,27 +184,29 @@ impl Checkpoint {
         self.images_of(kind).binary_search_by_key(&id, |image| image.id).is_ok()
     }
 
-    /// Every entry of an image as a `T`; none where the dump lacks the image.
-    fn each<T: Object>(&self, kind: Kind, id: u64) -> Result<Vec<Result<T>>> {
-        match self.find(kind, id)? {
-            Some(image) => Ok(image.iter().map(|entry| entry.and_then(|entry| entry.decode())).collect()),
-            None => Ok(Vec::new()),
+    /// Every entry of an image as a `T`, one by one; none where the dump lacks the image.
+    fn each<T: Object>(&self, kind: Kind, id: u64, take: impl FnMut(Result<T>)) -> Result<()> {
+        if let Some(image) = self.find(kind, id)? {
+            image.iter().map(|entry| entry.and_then(|entry| entry.decode())).for_each(take);
         }
+        Ok(())
     }
 
     fn entries_of<T: Object>(&self, kind: Kind, id: u64) -> Result<Listing<T>> {
-        Ok(self.each(kind, id)?.into_iter().collect())
+        let mut listing = Listing::default();
+        self.each(kind, id, |entry| listing.push(entry))?;
+        Ok(listing)
     }
 
     /// The entries of an image without a number; an image that cannot be opened is one more problem.
     fn entries_or_problem<T: Object>(&self, kind: Kind, problems: &mut Vec<Error>) -> Vec<T> {
         match self.entries_of(kind, 0) {
             Ok(listing) => {
-                problems.extend(listing.problems);
+                keep(problems, listing.problems);
                 listing.items
             }
             Err(error) => {
-                problems.push(error);
+                keep(problems, [error]);
                 Vec::new()
             }
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::base::listing::keep;
 use crate::base::{Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::device::Device;
@@ -78,7 +79,7 @@ impl Checkpoint {
         for name in self.images_of(Kind::Mnts) {
             let found = self.entries_of::<v1::MntEntry>(Kind::Mnts, name.id)?;
             listing.items.extend(found.items.into_iter().map(|entry| Mount::new(name.id, entry)));
-            listing.problems.extend(found.problems);
+            keep(&mut listing.problems, found.problems);
         }
         Ok(listing)
     }

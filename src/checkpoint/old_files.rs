@@ -1,11 +1,11 @@
 //! The images of files that dumps before v3.4 have: one per type instead of `files.img`.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
 use crate::base::Result;
 use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
+use crate::object::Object;
 use crate::object::v1::{self, FdTypes, FileEntry};
 
 macro_rules! old_files {
@@ -13,17 +13,16 @@ macro_rules! old_files {
         /// The kinds of image, and the type of the files in each.
         pub(crate) static KINDS: &[(Kind, FdTypes)] = &[$((Kind::$kind, FdTypes::$type)),*];
 
-        fn read_all(dump: &Checkpoint) -> Result<Vec<Result<FileEntry>>> {
-            let mut all = Vec::new();
-            $(for entry in dump.each::<v1::$entry>(Kind::$kind, 0)? {
-                all.push(entry.map(|entry| FileEntry {
+        fn read_all(dump: &Checkpoint, mut take: impl FnMut(Result<FileEntry>)) -> Result<()> {
+            $(dump.each::<v1::$entry>(Kind::$kind, 0, |entry| {
+                take(entry.map(|entry| FileEntry {
                     r#type: FdTypes::$type.into(),
                     id: entry.id,
                     $member: Some(entry),
                     ..FileEntry::default()
                 }));
-            })*
-            Ok(all)
+            })?;)*
+            Ok(())
         }
     };
 }
@@ -48,45 +47,56 @@ old_files! {
     TtyFiles, Tty, TtyFileEntry, tty;
 }
 
-/// All of their entries, as `files.img` would have them.
-pub(crate) fn read(dump: &Checkpoint) -> Result<Vec<Result<FileEntry>>> {
-    let mut all = read_all(dump)?;
-    watches(dump, &mut all)?;
-    Ok(all)
+/// All of their entries one by one, as `files.img` would have them.
+pub(crate) fn each(dump: &Checkpoint, mut take: impl FnMut(Result<FileEntry>)) -> Result<()> {
+    let mut watches = Watches::read(dump, &mut take)?;
+    read_all(dump, |entry| {
+        take(entry.map(|mut entry| {
+            watches.give(&mut entry);
+            entry
+        }));
+    })
 }
 
 /// Before v1.4 even what an epoll or inotify watches was in an image of its own.
-fn watches(dump: &Checkpoint, all: &mut Vec<Result<FileEntry>>) -> Result<()> {
-    let mut failed = Vec::new();
-    let mut targets = group(dump.each(Kind::EventpollTfd, 0)?, |entry: &v1::EventpollTfdEntry| entry.id, &mut failed);
-    let mut watches = group(dump.each(Kind::InotifyWd, 0)?, |entry: &v1::InotifyWdEntry| entry.id, &mut failed);
-    let mut marks = group(dump.each(Kind::FanotifyMark, 0)?, |entry: &v1::FanotifyMarkEntry| entry.id, &mut failed);
-    for entry in all.iter_mut().flatten() {
-        if let Some(epoll) = &mut entry.epfd {
-            epoll.tfd.extend(targets.remove(&epoll.id).unwrap_or_default());
-        }
-        if let Some(notify) = &mut entry.ify {
-            notify.wd.extend(watches.remove(&notify.id).unwrap_or_default());
-        }
-        if let Some(notify) = &mut entry.ffy {
-            notify.mark.extend(marks.remove(&notify.id).unwrap_or_default());
-        }
-    }
-    all.extend(failed.into_iter().map(Err));
-    Ok(())
+struct Watches {
+    targets: HashMap<u32, Vec<v1::EventpollTfdEntry>>,
+    watches: HashMap<u32, Vec<v1::InotifyWdEntry>>,
+    marks: HashMap<u32, Vec<v1::FanotifyMarkEntry>>,
 }
 
-fn group<T, K: Hash + Eq>(
-    entries: Vec<Result<T>>,
-    key: impl Fn(&T) -> K,
-    failed: &mut Vec<crate::base::Error>,
-) -> HashMap<K, Vec<T>> {
-    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
-    for entry in entries {
-        match entry {
-            Ok(entry) => groups.entry(key(&entry)).or_default().push(entry),
-            Err(error) => failed.push(error),
+impl Watches {
+    fn read(dump: &Checkpoint, take: &mut impl FnMut(Result<FileEntry>)) -> Result<Self> {
+        Ok(Self {
+            targets: group(dump, Kind::EventpollTfd, |entry: &v1::EventpollTfdEntry| entry.id, take)?,
+            watches: group(dump, Kind::InotifyWd, |entry: &v1::InotifyWdEntry| entry.id, take)?,
+            marks: group(dump, Kind::FanotifyMark, |entry: &v1::FanotifyMarkEntry| entry.id, take)?,
+        })
+    }
+
+    fn give(&mut self, entry: &mut FileEntry) {
+        if let Some(epoll) = &mut entry.epfd {
+            epoll.tfd.extend(self.targets.remove(&epoll.id).unwrap_or_default());
+        }
+        if let Some(notify) = &mut entry.ify {
+            notify.wd.extend(self.watches.remove(&notify.id).unwrap_or_default());
+        }
+        if let Some(notify) = &mut entry.ffy {
+            notify.mark.extend(self.marks.remove(&notify.id).unwrap_or_default());
         }
     }
-    groups
+}
+
+fn group<T: Object>(
+    dump: &Checkpoint,
+    kind: Kind,
+    key: impl Fn(&T) -> u32,
+    take: &mut impl FnMut(Result<FileEntry>),
+) -> Result<HashMap<u32, Vec<T>>> {
+    let mut groups: HashMap<u32, Vec<T>> = HashMap::new();
+    dump.each(kind, 0, |entry| match entry {
+        Ok(entry) => groups.entry(key(&entry)).or_default().push(entry),
+        Err(error) => take(Err(error)),
+    })?;
+    Ok(groups)
 }

@@ -150,9 +150,9 @@ kinds! {
     BpfmapData     = 26, "BPFMAP_DATA",      0x6432_4033, "bpfmap-data.img",                  "",                   Common,  Array,       ["bpfmap_data_entry"],             Fields(&[2, 3]), Current;
     Utsns          = 27, "UTSNS",            0x5447_3203, "utsns-%u.img",                     "uts namespace id",   Common,  Single,      ["utsns_entry"],                   Nothing, Current;
     IpcVar         = 28, "IPC_VAR",          0x5311_5007, "ipcns-var-%u.img",                 "ipc namespace id",   Common,  Single,      ["ipc_var_entry"],                 Nothing, Current;
-    IpcnsShm       = 29, "IPCNS_SHM",        0x4628_3044, "ipcns-shm-%u.img",                 "ipc namespace id",   Common,  Array,       ["ipc_shm_entry"],                 Values { count: 2, unit: 1, pad: 4, unless: 3 }, Current;
+    IpcnsShm       = 29, "IPCNS_SHM",        0x4628_3044, "ipcns-shm-%u.img",                 "ipc namespace id",   Common,  Array,       ["ipc_shm_entry"],                 Values { count: 2, bits: 64, unit: 1, pad: 4, unless: 3 }, Current;
     IpcnsMsg       = 30, "IPCNS_MSG",        0x5545_3737, "ipcns-msg-%u.img",                 "ipc namespace id",   Common,  Array,       ["ipc_msg_entry"],                 Messages { count: 3, length: 2, pad: 8 }, Current;
-    IpcnsSem       = 31, "IPCNS_SEM",        0x5957_3019, "ipcns-sem-%u.img",                 "ipc namespace id",   Common,  Array,       ["ipc_sem_entry"],                 Values { count: 2, unit: 2, pad: 8, unless: 0 }, Current;
+    IpcnsSem       = 31, "IPCNS_SEM",        0x5957_3019, "ipcns-sem-%u.img",                 "ipc namespace id",   Common,  Array,       ["ipc_sem_entry"],                 Values { count: 2, bits: 32, unit: 2, pad: 8, unless: 0 }, Current;
     Mnts           = 32, "MNTS",             0x5556_3928, "mountpoints-%u.img",               "mount namespace id", Common,  Array,       ["mnt_entry"],                     Nothing, Current;
     Userns         = 33, "USERNS",           0x5547_4906, "userns-%u.img",                    "user namespace id",  Common,  Single,      ["userns_entry"],                  Nothing, Current;
     Timens         = 34, "TIMENS",           0x4311_4433, "timens-%u.img",                    "time namespace id, 0 for CRIU's own",Common,  Single,      ["timens_entry"],                  Nothing, Current;

@@ -15,6 +15,8 @@ pub enum Payload {
     Array {
         /// Field with the number of values.
         count: u32,
+        /// Bits of that field; higher ones are dropped, as protobuf does.
+        bits: u32,
         /// Bytes of one value.
         unit: u64,
         /// The payload is padded with zeros to a multiple of this.
@@ -61,11 +63,11 @@ impl Payload {
         let needed = match self {
             Payload::Nothing => return Ok(0),
             Payload::Fields(numbers) => sum(message, numbers)?,
-            Payload::Array { count, unit, pad, unless } => {
+            Payload::Array { count, bits, unit, pad, unless } => {
                 if unless != 0 && number(message, unless)? != 0 {
                     0
                 } else {
-                    let values = number(message, count)?;
+                    let values = number(message, count)? & u64::MAX.unbounded_shr(64u32.saturating_sub(bits));
                     values.checked_mul(unit).and_then(|bytes| v1::padded(bytes, pad)).ok_or(PayloadError::Overflow)?
                 }
             }
@@ -192,7 +194,7 @@ mod tests {
         let length = |rule: Payload, index| rule.length(index, &message, &rest);
         assert_eq!(length(Payload::Nothing, 0), Ok(0));
         assert_eq!(length(Payload::Fields(&[1, 2]), 0), Ok(8));
-        let array = |unit, pad, unless| Payload::Array { count: 1, unit, pad, unless };
+        let array = |unit, pad, unless| Payload::Array { count: 1, bits: 64, unit, pad, unless };
         assert_eq!(length(array(2, 8, 0), 0), Ok(8));
         assert_eq!(length(array(2, 8, 3), 0), Ok(0));
         assert_eq!(length(array(100, 8, 0), 0), Err(PayloadError::Cut { needed: 304, found: 16 }));
@@ -207,8 +209,12 @@ mod tests {
         let mut message = vec![0x08];
         message.extend([0xff; 9]);
         message.push(1);
-        let array = Payload::Array { count: 1, unit: 2, pad: 8, unless: 0 };
-        assert_eq!(array.length(0, &message, &[]), Err(PayloadError::Overflow));
+        let array = |bits| Payload::Array { count: 1, bits, unit: 2, pad: 8, unless: 0 };
+        assert_eq!(array(64).length(0, &message, &[]), Err(PayloadError::Overflow));
+        let cut = PayloadError::Cut { needed: 8_589_934_592, found: 0 };
+        assert_eq!(array(32).length(0, &message, &[]), Err(cut));
+        // 2^32 + 3 in a field of 32 bits is 3
+        assert_eq!(array(32).length(0, &[0x08, 0x83, 0x80, 0x80, 0x80, 0x10], &[0; 8]), Ok(8));
     }
 
     #[test]

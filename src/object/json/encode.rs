@@ -72,8 +72,7 @@ impl Head {
         let kind = std::str::from_utf8(&name).ok().and_then(Kind::from_magic_name);
         self.kind = kind.filter(|kind| !kind.row().messages.is_empty());
         if self.kind.is_none() {
-            let name = String::from_utf8_lossy(&name);
-            return Err(lexer.error(format!("expected the name of an image's magic, found {name:?}")));
+            return Err(lexer.error(format!("expected the name of an image's magic, found {}", found(&name))));
         }
         Ok(())
     }
@@ -105,6 +104,17 @@ fn write_image(lexer: &mut Lexer<'_>, kind: Kind, head: Head, limits: &Limits, o
         return Err(lexer.error("expected one entry, found none"));
     }
     writer.finish()
+}
+
+/// A text that was found where another was expected, in quotes, or its start.
+pub(crate) fn found(text: &[u8]) -> String {
+    const SHOWN: usize = 80;
+    match text.get(..SHOWN) {
+        Some(start) if text.len() > SHOWN => {
+            format!("{:?} and {} bytes more", String::from_utf8_lossy(start), text.len().saturating_sub(SHOWN))
+        }
+        _ => format!("{:?}", String::from_utf8_lossy(text)),
+    }
 }
 
 /// Where the keys are that are not a field's.
@@ -174,7 +184,7 @@ pub(crate) fn message<'t>(
         without(out, start, &void);
     }
     if !ordered {
-        sort(out, start);
+        sort(out, start, limits).map_err(|error| error.at_offset(begin.position() as u64))?;
     }
     Ok(())
 }
@@ -274,14 +284,27 @@ fn unknown(lexer: &mut Lexer<'_>, schema: &'static Message, out: &mut Vec<u8>, s
 }
 
 /// Puts the fields of the message that begins at `start` in ascending order.
-fn sort(out: &mut Vec<u8>, start: usize) {
+///
+/// Errors: that takes more memory than the limits allow.
+fn sort(out: &mut Vec<u8>, start: usize, limits: &Limits) -> Result<()> {
     let wire = out.split_off(start.min(out.len()));
-    let mut fields: Vec<_> =
-        Fields::new(&wire).filter_map(|field| field.ok().map(|field| (field.number, field.start, field.end))).collect();
+    // runs of one field: number, start, end
+    let mut fields: Vec<(u32, usize, usize)> = Vec::new();
+    for field in Fields::new(&wire).filter_map(|field| field.ok()) {
+        match fields.last_mut() {
+            Some((number, _, end)) if *number == field.number => *end = field.end,
+            _ => fields.push((field.number, field.start, field.end)),
+        }
+        if size_of_val(fields.as_slice()) as u64 > limits.memory {
+            return Err(Error::limit(format!("sorting the fields takes more than {} bytes of memory", limits.memory))
+                .hint("Limits::memory, or --max-memory, raises it; keys in crit's order need none"));
+        }
+    }
     fields.sort_by_key(|field| field.0);
     for (_, start, end) in fields {
         out.extend_from_slice(wire.get(start..end).unwrap_or_default());
     }
+    Ok(())
 }
 
 /// Takes fields out of the message that begins at `start`: each that begins before the offset given for its number.

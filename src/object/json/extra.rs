@@ -5,7 +5,7 @@ use crate::image::payload::Payload;
 use crate::image::{Entry, Kind};
 use crate::object::check::Broken;
 use crate::object::json::base64;
-use crate::object::json::integer::{self, Number};
+use crate::object::json::integer::{self, Number, low};
 use crate::object::json::message::Writer;
 use crate::object::schema::Message;
 use crate::wire::field::last_varint;
@@ -30,7 +30,7 @@ impl Writer<'_, '_> {
         }
         match kind {
             Kind::TcpStream => {
-                let split = usize::try_from(number(entry, 1)).unwrap_or(usize::MAX);
+                let split = usize::try_from(low(number(entry, 1))).unwrap_or(usize::MAX);
                 let payload = entry.payload();
                 let (received, sent) = payload.split_at_checked(split).unwrap_or((payload, &[]));
                 self.out.open(b'{');
@@ -41,7 +41,7 @@ impl Writer<'_, '_> {
                 self.out.close(b'}', false);
             }
             Kind::IpcnsSem => {
-                let values = usize::try_from(number(entry, 2)).unwrap_or(usize::MAX);
+                let values = usize::try_from(low(number(entry, 2))).unwrap_or(usize::MAX);
                 self.out.open(b'[');
                 let pairs = entry.payload().chunks_exact(2).take(values);
                 let none = pairs.len() == 0;
@@ -107,7 +107,7 @@ fn number(entry: &Entry<'_>, field: u32) -> u64 {
 /// What `--nopl` says of a payload: its bytes without padding, and without the size words of a queue.
 fn payload_size(entry: &Entry<'_>) -> Result<u64, Error> {
     Ok(match entry.image().kind() {
-        Kind::IpcnsSem => number(entry, 2).saturating_mul(2),
+        Kind::IpcnsSem => u64::from(low(number(entry, 2))).saturating_mul(2),
         Kind::IpcnsShm if entry.payload().is_empty() => 0,
         Kind::IpcnsShm => number(entry, 2),
         Kind::IpcnsMsg => {

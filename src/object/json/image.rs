@@ -94,7 +94,7 @@ impl<'a> ImageWriter<'a> {
             Payload::Fields(fields) => {
                 fields.iter().fold(0, |sum: u64, &field| sum.saturating_add(self.number(start, field)))
             }
-            Payload::Array { count, unit, pad, unless } => {
+            Payload::Array { count, unit, pad, unless, .. } => {
                 if unless != 0 && self.number(start, unless) != 0 {
                     0
                 } else {

@@ -14,6 +14,9 @@ use crate::wire::varint;
 /// turn out not to ascend; so that what is written can be passed on.
 const LARGE: usize = 64 << 10;
 
+/// Of one entry so many missing fields are told; there may be one for each two bytes of it.
+const WARNINGS: usize = 100;
+
 /// Where the fields are that the schema does not know, as ranges of the message.
 pub(crate) type Unknown = Vec<(usize, usize)>;
 
@@ -103,9 +106,11 @@ impl Writer<'_, '_> {
             return;
         }
         self.out.key(!std::mem::replace(any, true), "@unknown");
-        let wire: Vec<u8> =
-            unknown.iter().flat_map(|&(start, end)| bytes.get(start..end).unwrap_or_default()).copied().collect();
-        base64::plain(self.out, &wire);
+        let wire = |&(start, end): &(usize, usize)| bytes.get(start..end).unwrap_or_default();
+        match unknown.as_slice() {
+            [all] => base64::plain(self.out, wire(all)),
+            parts => base64::plain(self.out, &parts.iter().flat_map(wire).copied().collect::<Vec<u8>>()),
+        }
     }
 
     fn members_at(
@@ -143,12 +148,20 @@ impl Writer<'_, '_> {
         *any = pass.any;
         if let Some(field) = message.missing(pass.seen) {
             let broken = missing(message, field, place.base);
-            if self.form.strict {
-                return Err(broken);
-            }
-            self.warnings.push(broken);
+            self.warn(broken)?;
         }
         Ok(pass.unknown)
+    }
+
+    /// A required field that was not there: an error where the form is strict.
+    pub(super) fn warn(&mut self, broken: Broken) -> Result<(), Broken> {
+        if self.form.strict {
+            return Err(broken);
+        }
+        if self.warnings.len() < WARNINGS {
+            self.warnings.push(broken);
+        }
+        Ok(())
     }
 
     pub(super) fn pass(&mut self, message: &'static Message, bytes: &[u8], place: Place) -> Result<Pass, End> {
@@ -176,7 +189,13 @@ impl Writer<'_, '_> {
         let Some((position, field)) =
             message.position(found.number, hint).and_then(|position| Some((position, message.fields.get(position)?)))
         else {
-            pass.unknown.push((found.start, found.end));
+            match pass.unknown.last_mut() {
+                Some((_, end)) if *end == found.start => *end = found.end,
+                _ => {
+                    self.spend(size_of::<(usize, usize)>() as u64, place)?;
+                    pass.unknown.push((found.start, found.end));
+                }
+            }
             return Ok(());
         };
         if !fits(field, &found.value) {

@@ -56,15 +56,13 @@ impl Writer<'_, '_> {
         *any = pass.any;
         if let Some(field) = message.missing(pass.seen) {
             let broken = missing(message, field, place.base);
-            if self.form.strict {
-                return Err(broken);
-            }
-            self.warnings.push(broken);
+            self.warn(broken)?;
         }
         Ok(unknown)
     }
 
-    fn spend(&mut self, bytes: u64, place: Place) -> Result<(), Broken> {
+    /// Counts memory against the limit before it is taken.
+    pub(super) fn spend(&mut self, bytes: u64, place: Place) -> Result<(), Broken> {
         self.budget = self.budget.checked_sub(bytes).ok_or_else(|| too_large(self.limits, place.base))?;
         Ok(())
     }

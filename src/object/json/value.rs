@@ -1,7 +1,7 @@
 //! The value of one field, from JSON to the wire: what crit's encode accepts for it, and icecore's additions.
 
 use crate::base::{Limits, Result};
-use crate::object::json::encode::message;
+use crate::object::json::encode::{found, message};
 use crate::object::json::escape::unescape;
 use crate::object::json::integer::{self, Number};
 use crate::object::json::lexer::{Lexer, Token};
@@ -121,11 +121,7 @@ fn number(lexer: &mut Lexer<'_>, field: &'static Field) -> Result<u64> {
             match value {
                 Some(value) => value,
                 None => {
-                    return Err(lexer.error(format!(
-                        "expected {}, found {:?}",
-                        wanted(field),
-                        String::from_utf8_lossy(&text)
-                    )));
+                    return Err(lexer.error(format!("expected {}, found {}", wanted(field), found(&text))));
                 }
             }
         }
