@@ -155,7 +155,7 @@ kinds! {
     IpcnsSem       = 31, "IPCNS_SEM",        0x5957_3019, "ipcns-sem-%u.img",                 "ipc namespace id",   Common,  Array,       ["ipc_sem_entry"],                 Values { count: 2, bits: 32, unit: 2, pad: 8, unless: 0 }, Current;
     Mnts           = 32, "MNTS",             0x5556_3928, "mountpoints-%u.img",               "mount namespace id", Common,  Array,       ["mnt_entry"],                     Nothing, Current;
     Userns         = 33, "USERNS",           0x5547_4906, "userns-%u.img",                    "user namespace id",  Common,  Single,      ["userns_entry"],                  Nothing, Current;
-    Timens         = 34, "TIMENS",           0x4311_4433, "timens-%u.img",                    "time namespace id, 0 for CRIU's own",Common,  Single,      ["timens_entry"],                  Nothing, Current;
+    Timens         = 34, "TIMENS",           0x4311_4433, "timens-%u.img",                    "time namespace id, 0 CRIU's", Common,  Single,      ["timens_entry"],                  Nothing, Current;
     Pidns          = 35, "PIDNS",            0x6115_7326, "pidns-%u.img",                     "pid namespace id",   Common,  Single,      ["pidns_entry"],                   Nothing, Current;
     Netns          = 36, "NETNS",            0x5593_3752, "netns-%u.img",                     "net namespace id",   Common,  Single,      ["netns_entry"],                   Nothing, Current;
     Netdev         = 37, "NETDEV",           0x5737_3951, "netdev-%u.img",                    "net namespace id",   Common,  Array,       ["net_device_entry"],              Nothing, Current;
