@@ -103,9 +103,13 @@ impl Writer<'_, '_> {
             return;
         }
         self.out.key(!std::mem::replace(any, true), "@unknown");
-        let wire: Vec<u8> =
-            unknown.iter().flat_map(|&(start, end)| bytes.get(start..end).unwrap_or_default()).copied().collect();
-        base64::plain(self.out, &wire);
+        let number =
+            |wire: &[u8]| Fields::new(wire).next().and_then(|field| field.ok()).map_or(0, |field| field.number);
+        let mut fields: Vec<&[u8]> =
+            unknown.iter().map(|&(start, end)| bytes.get(start..end).unwrap_or_default()).collect();
+        // as encode writes them, so that the same fields are always the same JSON
+        fields.sort_by_key(|wire| number(wire));
+        base64::plain(self.out, &fields.concat());
     }
 
     fn members_at(
