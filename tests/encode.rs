@@ -48,6 +48,23 @@ fn a_key_that_stands_a_hundred_thousand_times() {
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
+/// Fields that nobody knows, in no order: the same JSON before and after they are encoded.
+#[test]
+fn unknown_fields_out_of_order() {
+    let file = File::new("FS").entry(&message().uint(23, 1).uint(1, 1).uint(15, 2).uint(2, 2).uint(23, 3));
+    let json = |bytes: Vec<u8>| {
+        let image = icecore::Image::by_magic("x", bytes.into(), Limits::default()).unwrap();
+        let mut text = Vec::new();
+        json::decode(&image, &json::Form::COMPACT, &mut text, &mut |error| panic!("{error}")).unwrap();
+        String::from_utf8(text).unwrap()
+    };
+    let text = json(file.0);
+    let back = encode(&text).unwrap();
+    let sorted = message().uint(1, 1).uint(2, 2).uint(15, 2).uint(23, 1).uint(23, 3);
+    assert_eq!(back, File::new("FS").entry(&sorted).0);
+    assert_eq!(json(back), text);
+}
+
 /// The image of a plugin is one message: it cannot be none.
 #[test]
 fn plugins_have_one_entry() {

@@ -28,11 +28,10 @@ setsid bash -c '
   wait' </dev/null >/dev/null 2>&1 &
 leader=$!
 for try in $(seq 100); do
-  # it has no session of its own at first
-  pids=$(ps -o pid= -s $leader || true)
-  [ "$(ps -o comm= -s $leader | grep -c 'sleep\|child')" = 3 ] && break
+  [ "$(ps -o comm= -s $leader | grep -c sleep)" = 3 ] && break
   sleep 0.1
 done
+pids=$(ps -o pid= -s $leader)
 for pid in $pids; do
   echo "task $pid $(cat /proc/$pid/comm)"
   for fd in /proc/$pid/fd/*; do

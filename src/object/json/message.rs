@@ -1,9 +1,11 @@
 //! One message from the wire to JSON, field by field, in one pass where its fields ascend (as CRIU writes them).
 
+use std::borrow::Cow;
+
 use crate::base::Limits;
 use crate::object::check::{Broken, fits, is_packable, missing, too_deep, wrong_wire_type};
 use crate::object::json::integer::{self, Number, low};
-use crate::object::json::order::is_ordered;
+use crate::object::json::order::{ascending, is_ordered};
 use crate::object::json::out::Out;
 use crate::object::json::{Form, address, base64, flat, quopri, text};
 use crate::object::schema::{Field, Label, Message, Show, Type};
@@ -107,10 +109,12 @@ impl Writer<'_, '_> {
         }
         self.out.key(!std::mem::replace(any, true), "@unknown");
         let wire = |&(start, end): &(usize, usize)| bytes.get(start..end).unwrap_or_default();
-        match unknown.as_slice() {
-            [all] => base64::plain(self.out, wire(all)),
-            parts => base64::plain(self.out, &parts.iter().flat_map(wire).copied().collect::<Vec<u8>>()),
-        }
+        let all = match unknown.as_slice() {
+            [one] => Cow::Borrowed(wire(one)),
+            parts => Cow::Owned(parts.iter().flat_map(wire).copied().collect::<Vec<u8>>()),
+        };
+        // as encode writes them, so that the same fields are always the same JSON
+        base64::plain(self.out, &ascending(all));
     }
 
     fn members_at(

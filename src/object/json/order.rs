@@ -1,5 +1,7 @@
 //! Messages whose fields do not ascend, which CRIU never writes: put in order, and merged as protobuf merges.
 
+use std::borrow::Cow;
+
 use crate::object::check::{Broken, missing, too_large, wrong_wire_type};
 use crate::object::json::message::{End, Place, Unknown, Writer};
 use crate::object::schema::{Field, Label, Message, Type};
@@ -109,4 +111,16 @@ pub(super) fn is_ordered(message: &'static Message, bytes: &[u8]) -> bool {
         next = position.saturating_add(1);
     }
     true
+}
+
+/// The fields in `wire` in the order of their numbers; those of one number stay in theirs.
+pub(super) fn ascending(wire: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let fields = || Fields::new(&wire).flatten();
+    if fields().map(|field| field.number).is_sorted() {
+        return wire;
+    }
+    let mut fields: Vec<_> = fields().map(|field| (field.number, field.start, field.end)).collect();
+    fields.sort_by_key(|&(number, ..)| number);
+    let field = |(_, start, end): (u32, usize, usize)| wire.get(start..end).unwrap_or_default();
+    Cow::Owned(fields.into_iter().flat_map(field).copied().collect())
 }
