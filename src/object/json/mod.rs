@@ -18,6 +18,7 @@ mod lexer;
 mod message;
 mod order;
 mod out;
+mod part;
 mod quopri;
 mod text;
 mod token;
