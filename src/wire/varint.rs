@@ -66,6 +66,41 @@ pub fn write(out: &mut Vec<u8>, mut value: u64) {
     out.push((value & 0x7f) as u8);
 }
 
+/// Writes `value` at the start of `place`, eight bytes together where they are enough, and gives its length.
+#[inline(always)]
+pub fn write_word(place: &mut [u8; 10], value: u64) -> usize {
+    if value < 0x80 {
+        place[0] = (value & 0x7f) as u8;
+        return 1;
+    }
+    if value >> 56 != 0 {
+        return write_bytewise(place, value);
+    }
+    // seven bits for each byte, moved apart
+    let word = value & 0x0000_0000_0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x0fff_c000_0fff_c000) << 2;
+    let word = word & 0x007f_007f_007f_007f | (word & 0x3f80_3f80_3f80_3f80) << 1;
+    let unused = word.leading_zeros() & !7;
+    let more = 0x0080_8080_8080_8080 >> unused;
+    if let Some(place) = place.first_chunk_mut() {
+        *place = (word | more).to_le_bytes();
+    }
+    8usize.wrapping_sub((unused >> 3) as usize)
+}
+
+fn write_bytewise(place: &mut [u8; 10], value: u64) -> usize {
+    let length = length(value);
+    let mut rest = value;
+    for byte in place.iter_mut().take(length) {
+        *byte = (rest & 0x7f) as u8 | 0x80;
+        rest >>= 7;
+    }
+    if let Some(last) = place.get_mut(length.wrapping_sub(1)) {
+        *last &= 0x7f;
+    }
+    length
+}
+
 /// How many bytes [`write()`] takes for `value`.
 #[inline]
 pub fn length(value: u64) -> usize {
@@ -98,6 +133,9 @@ mod tests {
             write(&mut bytes, value);
             prop_assert_eq!(bytes.len() - before, length(value));
             prop_assert_eq!(read(&bytes, before), Ok((value, bytes.len())));
+            let mut place = [0; 10];
+            let length = write_word(&mut place, value);
+            prop_assert_eq!(&place[..length], &bytes[before..]);
             for cut in before..bytes.len() {
                 prop_assert_eq!(
                     read(&bytes[..cut], before),

@@ -3,19 +3,14 @@
 use std::io::Write;
 use std::ops::Range;
 
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::{Error, Result};
-use crate::image::payload::Payload;
 use crate::image::{Entry, FirstWord, Image};
-use crate::object::json::extra::place;
-use crate::object::json::message::Writer;
+use crate::object::json::Form;
 use crate::object::json::out::Out;
-use crate::object::json::{Form, flat};
-use crate::object::schema::Message;
+use crate::object::json::part::{self, PART, Part, Problem};
 
-/// Bytes of the image that one task turns into JSON (five times as many).
-const PART: usize = 64 << 10;
 /// A part larger than this is written directly instead of being put together first.
 const LARGE: usize = 1 << 20;
 
@@ -42,52 +37,107 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
     text.open(b'[');
     text.flush().map_err(refused)?;
 
-    let mut any = false;
-    let mut problems = Vec::new();
-    let mut batch: Vec<Range<usize>> = Vec::new();
-    let mut written: Vec<Part> = Vec::new();
+    let mut decoder = Decoder { image, form, text, any: false, problems: Vec::new(), spare: Vec::new(), warn };
     if image.bytes().len() <= PART {
         // not worth waking threads for
-        entries(image, form, &mut text, 0..image.len(), &mut any, &mut problems, true);
-        tell(&mut problems, form, warn)?;
-        return end(image, form, text, any, warn);
+        decoder.directly(0..image.len())?;
+        return decoder.end();
     }
-    let full = rayon::current_num_threads().saturating_mul(4);
+    // few enough for flat memory on any machine
+    let full = rayon::current_num_threads().saturating_mul(2).min(16);
+    let mut batch = Vec::new();
+    let mut written = Vec::new();
     for (range, bytes) in image.parts(PART) {
         let large = bytes > LARGE;
         if !large {
             batch.push(range.clone());
         }
         if large || batch.len() >= full {
-            written = turn(image, form, &mut text, written, std::mem::take(&mut batch), &mut any, &mut problems)?;
-            tell(&mut problems, form, warn)?;
+            written = decoder.turn(written, std::mem::take(&mut batch))?;
         }
         if large {
-            turn(image, form, &mut text, std::mem::take(&mut written), Vec::new(), &mut any, &mut problems)?;
-            tell(&mut problems, form, warn)?;
-            entries(image, form, &mut text, range, &mut any, &mut problems, true);
-            tell(&mut problems, form, warn)?;
+            decoder.turn(std::mem::take(&mut written), Vec::new())?;
+            decoder.directly(range)?;
         }
-        if text.has_failed() {
+        if decoder.text.has_failed() {
             break;
         }
     }
-    written = turn(image, form, &mut text, written, batch, &mut any, &mut problems)?;
-    turn(image, form, &mut text, written, Vec::new(), &mut any, &mut problems)?;
-    tell(&mut problems, form, warn)?;
-    end(image, form, text, any, warn)
+    written = decoder.turn(written, batch)?;
+    decoder.turn(written, Vec::new())?;
+    decoder.end()
 }
 
-fn end(image: &Image, form: &Form, mut text: Out<'_>, any: bool, warn: &mut dyn FnMut(Error)) -> Result<()> {
-    if let Some(fault) = image.fault() {
-        if !form.strict {
-            return Err(fault.clone());
-        }
-        warn(fault.clone());
+/// What was written so far, and with what.
+struct Decoder<'a, 'o> {
+    image: &'a Image,
+    form: &'a Form,
+    text: Out<'o>,
+    any: bool,
+    problems: Vec<Problem>,
+    /// Buffers to use again: new ones would cost a page fault every 4 KiB.
+    spare: Vec<Vec<u8>>,
+    warn: &'a mut dyn FnMut(Error),
+}
+
+impl Decoder<'_, '_> {
+    /// Writes what was put together before while the next batch is put together.
+    fn turn(&mut self, done: Vec<Part>, next: Vec<Range<usize>>) -> Result<Vec<Part>> {
+        let (image, form) = (self.image, self.form);
+        let next: Vec<_> =
+            next.into_iter().map(|range| (range, self.spare.pop().unwrap_or_else(|| part::buffer(form)))).collect();
+        // the destination need not be Sync, so this thread writes while the others put together
+        let mut parts = Vec::new();
+        rayon::in_place_scope(|scope| {
+            if !next.is_empty() {
+                scope.spawn(|_| {
+                    parts = next.into_par_iter().map(|(range, text)| part::part(image, form, range, text)).collect();
+                });
+            }
+            for part in done {
+                if part.any {
+                    if std::mem::replace(&mut self.any, true) {
+                        self.text.raw(if form.pretty { b"," } else { b", " });
+                    }
+                    self.text.pass(part.text.get(..part.length).unwrap_or_default());
+                }
+                self.problems.extend(part.problems);
+                if part.text.capacity() <= LARGE {
+                    self.spare.push(part.text);
+                }
+            }
+        });
+        self.tell()?;
+        Ok(parts)
     }
-    text.close(b']', !any);
-    text.close(b'}', false);
-    text.flush().map_err(refused)
+
+    /// Writes entries without putting them together first.
+    fn directly(&mut self, range: Range<usize>) -> Result<()> {
+        part::entries(self.image, self.form, &mut self.text, range, &mut self.any, &mut self.problems, true);
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<()> {
+        for problem in self.problems.drain(..) {
+            if problem.fatal && !self.form.strict {
+                return Err(problem.error);
+            }
+            (self.warn)(problem.error);
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<()> {
+        if let Some(fault) = self.image.fault() {
+            if !self.form.strict {
+                return Err(fault.clone());
+            }
+            (self.warn)(fault.clone());
+        }
+        self.text.close(b']', !self.any);
+        self.text.close(b'}', false);
+        self.text.flush().map_err(refused)
+    }
 }
 
 fn refused(error: std::io::Error) -> Error {
@@ -100,138 +150,9 @@ fn refused(error: std::io::Error) -> Error {
 pub fn entry(entry: &Entry<'_>, form: &Form, out: &mut Vec<u8>) -> Result<()> {
     let mut text = Out::part(std::mem::take(out), form.pretty, 0);
     let mut problems = Vec::new();
-    let result = entry.schema().and_then(|schema| object(entry, schema, form, &mut text, &mut problems));
+    let result = entry.schema().and_then(|schema| part::object(entry, schema, form, &mut text, &mut problems));
     *out = text.buffer;
     result
-}
-
-struct Problem {
-    error: Error,
-    /// Ends the work where the form is not strict.
-    fatal: bool,
-}
-
-/// The JSON of some entries.
-struct Part {
-    text: Vec<u8>,
-    any: bool,
-    problems: Vec<Problem>,
-}
-
-/// Writes what was put together before while the next batch is put together.
-fn turn(
-    image: &Image,
-    form: &Form,
-    text: &mut Out<'_>,
-    done: Vec<Part>,
-    next: Vec<Range<usize>>,
-    any: &mut bool,
-    problems: &mut Vec<Problem>,
-) -> Result<Vec<Part>> {
-    // the destination need not be Sync, so this thread writes while the others put together
-    let mut parts = Vec::new();
-    rayon::in_place_scope(|scope| {
-        if !next.is_empty() {
-            scope.spawn(|_| parts = next.par_iter().map(|range| part(image, form, range.clone())).collect());
-        }
-        for part in done {
-            if part.any {
-                if std::mem::replace(any, true) {
-                    text.raw(if form.pretty { b"," } else { b", " });
-                }
-                text.raw(&part.text);
-                text.relieve();
-            }
-            problems.extend(part.problems);
-        }
-    });
-    Ok(parts)
-}
-
-fn part(image: &Image, form: &Form, range: Range<usize>) -> Part {
-    let mut out = Out::part(Vec::with_capacity(PART.saturating_mul(5)), form.pretty, 2);
-    let mut any = false;
-    let mut problems = Vec::new();
-    entries(image, form, &mut out, range, &mut any, &mut problems, false);
-    Part { text: out.buffer, any, problems }
-}
-
-/// Writes the entries in `range`. Where they are streamed, what is written may be passed on at once and cannot be
-/// taken back; so a strict form checks an entry before writing it.
-fn entries(
-    image: &Image,
-    form: &Form,
-    out: &mut Out<'_>,
-    range: Range<usize>,
-    any: &mut bool,
-    problems: &mut Vec<Problem>,
-    streamed: bool,
-) {
-    let rest = Message::by_name(image.kind().message_name(1));
-    for found in image.range(range, false) {
-        let found =
-            found.and_then(|found| if streamed && form.strict { found.check().map(|()| found) } else { Ok(found) });
-        let mark = (!streamed).then(|| out.hold());
-        let result = found.and_then(|found| {
-            out.separate(!*any);
-            let schema = match (found.index(), rest) {
-                (1.., Some(schema)) => schema,
-                _ => found.schema()?,
-            };
-            object(&found, schema, form, out, problems)
-        });
-        if let Some(mark) = mark {
-            if result.is_err() {
-                out.rewind(mark);
-            }
-            out.release();
-        }
-        match result {
-            Ok(()) => *any = true,
-            Err(error) => {
-                problems.push(Problem { error, fatal: true });
-                if !form.strict {
-                    return;
-                }
-            }
-        }
-        out.relieve();
-    }
-}
-
-fn object(
-    found: &Entry<'_>,
-    schema: &'static Message,
-    form: &Form,
-    out: &mut Out<'_>,
-    problems: &mut Vec<Problem>,
-) -> Result<()> {
-    let limits = found.image().limits();
-    let is_bare = found.image().kind().row().payload == Payload::Nothing;
-    if !form.pretty && is_bare && flat::object(&mut out.buffer, schema, found.message()) {
-        return Ok(());
-    }
-    out.open(b'{');
-    let mut writer = Writer { out, form: *form, limits, budget: limits.memory, warnings: Vec::new(), wary: false };
-    let mut any = false;
-    let unknown = writer.members(schema, found.message(), &mut any).map_err(|broken| place(found, broken))?;
-    writer.extra(found, &mut any)?;
-    writer.unknown(found.message(), &unknown, &mut any);
-    for warning in writer.warnings {
-        problems.push(Problem { error: place(found, warning), fatal: false });
-    }
-    out.close(b'}', !any);
-    Ok(())
-}
-
-fn tell(problems: &mut Vec<Problem>, form: &Form, warn: &mut dyn FnMut(Error)) -> Result<()> {
-    for problem in problems.drain(..) {
-        if problem.fatal && !form.strict {
-            return Err(problem.error);
-        }
-        warn(problem.error);
-    }
-    Ok(())
 }
 
 /// The first word, where it is not the one that encoding would write.

@@ -1,4 +1,4 @@
-//! Decimal digits, eight at once where there are so many: addresses have fifteen.
+//! Decimal digits, eight at once: addresses have fifteen.
 
 /// The decimal digits at the start of `text`: their value (which wraps beyond 19 of them), and how many there are.
 #[inline]
@@ -6,9 +6,22 @@ pub(crate) fn digits(text: &[u8]) -> (u64, usize) {
     let mut value = 0u64;
     let mut rest = text;
     while let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        let Some(part) = eight_digits(*eight) else { break };
-        value = value.wrapping_mul(100_000_000).wrapping_add(part);
-        rest = behind;
+        // each byte as a digit, and the top bit of those that are none
+        let word = u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030;
+        let others =
+            ((word & 0x7f7f_7f7f_7f7f_7f7f).wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+        if others == 0 {
+            value = value.wrapping_mul(100_000_000).wrapping_add(joined(word));
+            rest = behind;
+            continue;
+        }
+        let count = (others.trailing_zeros() >> 3) as usize;
+        if let Some(power) = POWERS.get(count).filter(|_| count > 0) {
+            // zeros go in front
+            let word = word << 8usize.wrapping_sub(count).wrapping_mul(8);
+            value = value.wrapping_mul(*power).wrapping_add(joined(word));
+        }
+        return (value, text.len().wrapping_sub(rest.len()).wrapping_add(count));
     }
     while let Some((byte @ b'0'..=b'9', behind)) = rest.split_first() {
         value = value.wrapping_mul(10).wrapping_add(u64::from(byte & 0xf));
@@ -17,19 +30,14 @@ pub(crate) fn digits(text: &[u8]) -> (u64, usize) {
     (value, text.len().wrapping_sub(rest.len()))
 }
 
-/// Eight digits at once: neighbours are joined to two digits, then four, then eight, all in one word.
+const POWERS: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// The number that eight digits are: neighbours are joined to two digits, then four, then eight, all in one word.
 #[inline]
-fn eight_digits(text: [u8; 8]) -> Option<u64> {
-    let word = u64::from_le_bytes(text);
-    let high = word & 0xf0f0_f0f0_f0f0_f0f0;
-    let carry = word.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0;
-    if high != 0x3030_3030_3030_3030 || carry != high {
-        return None;
-    }
-    let ones = word & 0x0f0f_0f0f_0f0f_0f0f;
+fn joined(ones: u64) -> u64 {
     let twos = (ones.wrapping_mul(2561) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (twos.wrapping_mul(6_553_601) >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul(42_949_672_960_001) >> 32)
+    fours.wrapping_mul(42_949_672_960_001) >> 32
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use crate::base::{Error, Limits, Result};
+use crate::image::payload::Payload;
 use crate::image::{FirstWord, Kind, Shape};
 use crate::object::json::image::ImageWriter;
 use crate::object::json::integer::Number;
 use crate::object::json::lexer::{Lexer, Token};
+use crate::object::json::spread;
 use crate::object::json::value::{base64_string, value};
 use crate::object::schema::{Message, Type};
 use crate::wire::field::Fields;
@@ -89,16 +91,21 @@ impl Head {
 }
 
 fn write_image(lexer: &mut Lexer<'_>, kind: Kind, head: Head, limits: &Limits, out: &mut dyn Write) -> Result<()> {
-    let mut writer = ImageWriter::new(kind, limits, out);
+    let mut writer = ImageWriter::new(kind, limits, out, Vec::new());
     writer.head(head.first_word.unwrap_or(kind.row().first_word));
     lexer.begin(Token::Array)?;
     let mut index = 0u64;
-    while lexer.more(Token::Array, index == 0)? {
+    let mut more = lexer.more(Token::Array, true)?;
+    while more {
         if kind.row().shape == Shape::Plugin && index > 0 {
             return Err(lexer.error("expected one entry, found more"));
         }
         writer.entry(lexer, index).map_err(|error| error.at_entry(index))?;
         index = index.saturating_add(1);
+        more = lexer.more(Token::Array, false)?;
+        if more && index == 1 && kind.row().payload == Payload::Nothing {
+            more = spread::entries(&mut writer, lexer, &mut index)?;
+        }
     }
     if kind.row().shape == Shape::Plugin && index == 0 {
         return Err(lexer.error("expected one entry, found none"));

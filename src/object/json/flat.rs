@@ -1,33 +1,37 @@
 //! Messages of plain numbers in the compact form, by the shortest way: pagemaps are made of nothing else. Anything
 //! else is left to what writes all messages.
 
-use crate::object::json::integer::Number;
+use crate::object::json::integer::{self, Number};
 use crate::object::schema::{Message, Type};
 use crate::wire::varint;
 
-/// Room for a key and a number, both copied as whole arrays.
-const FIELD: usize = 32 + 20;
-/// Put together here, then copied at once.
-const LINE: usize = 4 * FIELD + 1;
+/// Room for a key, a number and what is between fields, all copied as whole arrays.
+const FIELD: usize = 32 + 24 + 2;
+
+/// Bytes that [`write`] needs for this message.
+#[inline]
+pub(crate) fn room(bytes: &[u8]) -> usize {
+    // a key and a value take two bytes, and keys of one byte are at most fifteen
+    (bytes.len() / 2).min(15).wrapping_mul(FIELD).wrapping_add(2)
+}
 
 /// Appends `bytes` as a JSON object if they are a `message` of numbers that stand once, in ascending order, with keys
 /// of one byte, and none that is required is missing. Else appends nothing and says so.
 #[inline]
 pub(crate) fn object(out: &mut Vec<u8>, message: &'static Message, bytes: &[u8]) -> bool {
     let mark = out.len();
-    let is_whole = members(out, message, bytes).is_some();
-    if !is_whole {
-        out.truncate(mark);
-    }
-    is_whole
+    out.resize(mark.saturating_add(room(bytes)), 0);
+    let written = out.get_mut(mark..).and_then(|place| write(place, message, bytes));
+    out.truncate(mark.saturating_add(written.unwrap_or(0)));
+    written.is_some()
 }
 
+/// What [`object`] appends, written to the start of `place`, which has [`room`]; gives its length. The text is written
+/// where it stays: what was just stored in small pieces is slow to copy.
 #[inline]
-fn members(out: &mut Vec<u8>, message: &'static Message, bytes: &[u8]) -> Option<()> {
-    let mut line = [0; LINE];
-    // the first key has a comma and a space before it as well: the bracket takes the place of the space
-    let mut start = 1usize;
-    let mut filled = 0usize;
+pub(crate) fn write(place: &mut [u8], message: &'static Message, bytes: &[u8]) -> Option<usize> {
+    *place.first_mut()? = b'{';
+    let mut filled = 1usize;
     let mut fields = message.fields;
     let mut seen = 0u64;
     let mut at = 0usize;
@@ -37,73 +41,100 @@ fn members(out: &mut Vec<u8>, message: &'static Message, bytes: &[u8]) -> Option
         let (field, rest) = fields.get(skipped..)?.split_first()?;
         seen |= 1 << message.fields.len().wrapping_sub(fields.len()).wrapping_add(skipped);
         fields = rest;
-        let (raw, end) = varint::read(bytes, at.wrapping_add(1)).ok()?;
+        let (raw, end) = value(bytes, at.wrapping_add(1))?;
         at = end;
-        if filled >= LINE - FIELD {
-            bracket(&mut line, start);
-            out.extend_from_slice(line.get(start..filled)?);
-            (start, filled) = (0, 0);
-        }
-        *line.get_mut(filled..)?.first_chunk_mut()? = field.short_key;
-        filled = filled.wrapping_add(field.next_key.len());
-        let (negative, value) = match field.ty {
-            Type::Uint64 => (false, raw),
+        let room: &mut [u8; FIELD] = place.get_mut(filled..)?.first_chunk_mut()?;
+        *room.first_chunk_mut::<30>()? = *field.short_key.last_chunk()?;
+        let length = field.next_key.len().wrapping_sub(2);
+        let room: &mut [u8; 26] = room.get_mut(length..)?.first_chunk_mut()?;
+        let number = match field.ty {
+            Type::Uint64 => decimal(room, raw),
+            Type::Uint32 => decimal(room, u64::from(integer::low(raw))),
             ty => match Number::from_wire(ty, raw) {
-                Number::Unsigned(value) => (false, value),
-                Number::Signed(value) => (value < 0, value.unsigned_abs()),
+                Number::Unsigned(value) => decimal(room, value),
+                Number::Signed(value @ 0..) => decimal(room, value.unsigned_abs()),
+                Number::Signed(value) => {
+                    room[0] = b'-';
+                    decimal(room.last_chunk_mut::<25>()?, value.unsigned_abs()).wrapping_add(1)
+                }
             },
         };
-        if negative {
-            *line.get_mut(filled)? = b'-';
-            filled = filled.wrapping_add(1);
-        }
-        filled = filled.wrapping_add(decimal(line.get_mut(filled..)?.first_chunk_mut()?, value));
+        *room.get_mut(number..)?.first_chunk_mut()? = *b", ";
+        filled = filled.wrapping_add(length).wrapping_add(number).wrapping_add(2);
     }
     if seen == 0 || message.required & !seen != 0 {
         return None;
     }
-    bracket(&mut line, start);
-    *line.get_mut(filled)? = b'}';
-    out.extend_from_slice(line.get(start..filled.wrapping_add(1))?);
-    Some(())
+    *place.get_mut(filled.wrapping_sub(2))? = b'}';
+    Some(filled.wrapping_sub(1))
 }
 
-#[inline]
-fn bracket(line: &mut [u8; LINE], start: usize) {
-    if start == 1 {
-        line[1] = b'{';
+#[inline(always)]
+fn value(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
+    match bytes.get(at..)? {
+        [byte @ 0..0x80, ..] => Some((u64::from(*byte), at.wrapping_add(1))),
+        rest => match rest.first_chunk().and_then(varint::read_word) {
+            Some((value, length)) => Some((value, at.wrapping_add(length))),
+            None => varint::read(bytes, at).ok(),
+        },
     }
 }
 
 /// Writes `value` at the start of `place` and gives its length.
 #[inline]
-fn decimal(place: &mut [u8; 20], value: u64) -> usize {
-    let length = value.checked_ilog10().map_or(1, |log| log as usize + 1);
-    let mut rest = value;
-    let mut end = length;
-    while let [.., tens, ones] = place.get_mut(..end).unwrap_or_default() {
-        let pair = PAIRS.get((rest % 100) as usize).copied().unwrap_or_default();
-        [*tens, *ones] = pair;
-        rest /= 100;
-        end = end.wrapping_sub(2);
+fn decimal<const N: usize>(place: &mut [u8; N], value: u64) -> usize {
+    const EIGHT: u64 = 100_000_000;
+    if value < 10 {
+        if let Some(place) = place.first_mut() {
+            *place = b'0' | (value & 0xf) as u8;
+        }
+        return 1;
     }
-    if let [one] = place.get_mut(..end).unwrap_or_default() {
-        *one = b'0' | (rest % 10) as u8;
+    if value < EIGHT {
+        return leading(place, value);
     }
-    length
+    let (high, low) = (value / EIGHT, value % EIGHT);
+    let length = if high < EIGHT {
+        leading(place, high)
+    } else {
+        let length = leading(place, high / EIGHT);
+        following(place, length, high % EIGHT)
+    };
+    following(place, length, low)
 }
 
-/// `00` to `99`.
-#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)]
-static PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut value = 0;
-    while value < 100 {
-        pairs[value] = [b'0' + value as u8 / 10, b'0' + value as u8 % 10];
-        value += 1;
+/// At most eight digits, without zeros in front. No branch depends on how many: nothing would foretell it.
+#[inline]
+fn leading<const N: usize>(place: &mut [u8; N], value: u64) -> usize {
+    let digits = eight_digits(value);
+    let zeros = (digits | 1 << 56).trailing_zeros() & !7;
+    if let Some(place) = place.first_chunk_mut() {
+        *place = ((digits | ZEROS) >> zeros).to_le_bytes();
     }
-    pairs
-};
+    8usize.wrapping_sub((zeros >> 3) as usize)
+}
+
+/// Eight more digits.
+#[inline]
+fn following<const N: usize>(place: &mut [u8; N], at: usize, value: u64) -> usize {
+    if let Some(place) = place.get_mut(at..).and_then(|place| place.first_chunk_mut()) {
+        *place = (eight_digits(value) | ZEROS).to_le_bytes();
+    }
+    at.wrapping_add(8)
+}
+
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+
+/// The eight digits of a number below 10^8, the first in the lowest byte: cut in halves, quarters and single ones, all
+/// in one word.
+#[inline]
+fn eight_digits(value: u64) -> u64 {
+    let halves = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = (halves.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f;
+    let quarters = hundreds | (halves.wrapping_sub(hundreds.wrapping_mul(100)) << 16);
+    let tens = (quarters.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (quarters.wrapping_sub(tens.wrapping_mul(10)) << 8)
+}
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +181,7 @@ mod tests {
         #[test]
         fn decimals(value: u64, shift in 0u32..64) {
             let value = value >> shift;
-            let mut place = [0; 20];
+            let mut place = [0; 24];
             let length = decimal(&mut place, value);
             prop_assert_eq!(std::str::from_utf8(&place[..length]).unwrap(), value.to_string());
         }

@@ -8,6 +8,7 @@ use crate::image::{FirstWord, Kind, Shape};
 use crate::object::json::encode::{Others, message};
 use crate::object::json::extra::INNER;
 use crate::object::json::lexer::{Lexer, Token};
+use crate::object::json::numbers;
 use crate::object::json::value::base64_string;
 use crate::object::schema::Message;
 use crate::wire::field::last_varint;
@@ -17,10 +18,10 @@ use crate::wire::v1;
 const FULL: usize = 256 << 10;
 
 pub(crate) struct ImageWriter<'a> {
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// Schemas of the first entry and of the others.
     schemas: [Option<&'static Message>; 2],
-    limits: &'a Limits,
+    pub(crate) limits: &'a Limits,
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
     /// The first entry of a ghost file said that its content comes in chunks.
@@ -28,9 +29,16 @@ pub(crate) struct ImageWriter<'a> {
 }
 
 impl<'a> ImageWriter<'a> {
-    pub(crate) fn new(kind: Kind, limits: &'a Limits, out: &'a mut dyn Write) -> Self {
+    pub(crate) fn new(kind: Kind, limits: &'a Limits, out: &'a mut dyn Write, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
         let schemas = [0, 1].map(|index| Message::by_name(kind.message_name(index)));
-        Self { kind, schemas, limits, out, buffer: Vec::with_capacity(FULL.saturating_mul(2)), chunked: false }
+        Self { kind, schemas, limits, out, buffer, chunked: false }
+    }
+
+    /// Passes on entries that another wrote.
+    pub(crate) fn entries(&mut self, entries: &[u8]) -> Result<()> {
+        self.pass_on()?;
+        self.out.write_all(entries).map_err(refused)
     }
 
     /// The words at the start.
@@ -50,6 +58,9 @@ impl<'a> ImageWriter<'a> {
         let Some(schema) = (if index == 0 { first } else { others }) else {
             return Err(lexer.error("images of this kind have no entries"));
         };
+        if self.numbers(lexer, schema) {
+            return self.relieve();
+        }
         let begin = *lexer;
         let size_bytes = if self.kind.row().shape == Shape::Plugin { 8 } else { 4usize };
         let place = self.buffer.len();
@@ -68,6 +79,32 @@ impl<'a> ImageWriter<'a> {
         self.relieve()
     }
 
+    /// An entry of plain numbers, by the shortest way.
+    #[inline]
+    fn numbers(&mut self, lexer: &mut Lexer<'_>, schema: &'static Message) -> bool {
+        if !self.kind.row().shape.is_framed() || self.kind.row().payload != Payload::Nothing {
+            return false;
+        }
+        let start = self.buffer.len();
+        self.buffer.resize(start.saturating_add(4).saturating_add(numbers::room(schema)), 0);
+        let mut end = start;
+        if let Some((size, place)) = self.buffer.get_mut(start..).and_then(|buffer| buffer.split_first_chunk_mut())
+            && let Some((text, wire)) = numbers::read(lexer.rest(), schema, place)
+            && let Ok(wire) = u32::try_from(wire)
+        {
+            *size = wire.to_le_bytes();
+            end = start.saturating_add(4).saturating_add(wire as usize);
+            lexer.advance(text);
+        }
+        self.buffer.truncate(end);
+        end > start
+    }
+
+    /// What was not passed on yet.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+
     pub(crate) fn finish(mut self) -> Result<()> {
         self.pass_on()
     }
@@ -78,7 +115,7 @@ impl<'a> ImageWriter<'a> {
     }
 
     fn pass_on(&mut self) -> Result<()> {
-        self.out.write_all(&self.buffer).map_err(|error| Error::io("cannot write the image", error))?;
+        self.out.write_all(&self.buffer).map_err(refused)?;
         self.buffer.clear();
         Ok(())
     }
@@ -242,6 +279,11 @@ impl<'a> ImageWriter<'a> {
         }
         Ok(())
     }
+}
+
+#[cold]
+fn refused(error: std::io::Error) -> Error {
+    Error::io("cannot write the image", error)
 }
 
 #[cold]

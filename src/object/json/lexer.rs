@@ -23,6 +23,18 @@ impl<'t> Lexer<'t> {
         self.at
     }
 
+    /// What is still to be read.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'t [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes on by `length` bytes, which were read from [`rest`](Self::rest).
+    #[inline]
+    pub(crate) fn advance(&mut self, length: usize) {
+        self.at = self.at.saturating_add(length);
+    }
+
     /// An error at the current position.
     #[cold]
     pub(crate) fn error(&self, what: impl Into<Cow<'static, str>>) -> Error {

@@ -63,6 +63,14 @@ impl<'a> Out<'a> {
         self.buffer.clear();
     }
 
+    /// Passes on what was put together elsewhere, without copying it.
+    pub(crate) fn pass(&mut self, bytes: &[u8]) {
+        self.pass_on();
+        if let (Some(destination), None) = (&mut self.destination, &self.failed) {
+            self.failed = destination.write_all(bytes).err();
+        }
+    }
+
     /// Whether the destination took everything so far.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.pass_on();
