@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use crate::base::name::harmless;
 use crate::base::{Error, Result};
 
 /// How files are read.
@@ -107,10 +108,12 @@ static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(std::ptr::null_mut());
 impl Slot {
     fn take(map: &memmap2::Mmap, path: &Path) -> Option<&'static Slot> {
         let slot = Self::free().unwrap_or_else(Self::grow);
-        let name = Box::new(path.to_string_lossy().into_owned().into_bytes());
+        // the handler cannot escape it when it is needed
+        let name = harmless(&path.to_string_lossy()).replace('\n', "\\n");
+        let name = Box::new(name.into_bytes());
         slot.name.store(Box::into_raw(name), Ordering::Relaxed);
         let start = map.as_ptr().addr();
-        slot.end.store(start.checked_add(map.len())?, Ordering::Relaxed);
+        slot.end.store(start.saturating_add(map.len()), Ordering::Release);
         slot.start.store(start, Ordering::Release);
         Some(slot)
     }
@@ -149,13 +152,23 @@ impl Slot {
         })
     }
 
+    /// Whether the map listed here has this address; asked in a handler, while slots may be released and taken again.
+    fn contains(&self, address: usize) -> bool {
+        let start = self.start.load(Ordering::Acquire);
+        let end = self.end.load(Ordering::Acquire);
+        // the start is written last and taken back first: if it is still the same, the end belonged to it, and not to
+        // the next map in this slot
+        start != 0 && (start..end).contains(&address) && self.start.load(Ordering::Acquire) == start
+    }
+
     fn release(&self) {
         self.start.store(0, Ordering::Release);
         self.end.store(0, Ordering::Release);
         let name = self.name.swap(std::ptr::null_mut(), Ordering::AcqRel);
         if !name.is_null() {
-            // SAFETY: the pointer came from `Box::into_raw` in `take`, and the swap made this its only owner. (A
-            // handler that runs in another thread just now looks for a live map, and this one's range is gone.)
+            // SAFETY: the pointer came from `Box::into_raw` in `take`, and the swap made this its only owner. A handler
+            // that runs in another thread just now takes only the name of the map that its thread touches; who
+            // touches a map keeps it from being dropped, so that is another map's slot than this one.
             drop(unsafe { Box::from_raw(name) });
         }
         self.taken.store(0, Ordering::Release);
@@ -190,8 +203,7 @@ extern "C" fn handle(_signal: i32, info: *mut libc::siginfo_t, _context: *mut li
     });
     let status = HANDLER.get().copied().unwrap_or(2);
     for slot in Slot::all() {
-        let start = slot.start.load(Ordering::Acquire);
-        if start != 0 && (start..slot.end.load(Ordering::Acquire)).contains(&address) {
+        if slot.contains(address) {
             // SAFETY: the map is live, since something in it was just touched, so its name is not yet released.
             let name = unsafe { slot.name.load(Ordering::Acquire).as_ref() };
             say(b"icecore: ");

@@ -1,5 +1,6 @@
 //! Names as a dump has them: bytes, usually UTF-8, chosen by whoever owned the process.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use base64::Engine;
@@ -93,6 +94,27 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
+/// JSON whose strings may have names in them, fit for a terminal: what [`escape`] would escape and JSON lets stand is
+/// written as `\\u202e`, which means the same.
+pub fn harmless_json(json: &str) -> Cow<'_, str> {
+    let is_shown = |c: char| c == '\u{7f}' || is_hidden(c);
+    // all of them but one have bytes that are not ASCII
+    if json.bytes().all(|byte| byte < 0x7f) || !json.contains(is_shown) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len().saturating_add(16));
+    for c in json.chars() {
+        if is_shown(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn character(c: char, out: &mut impl Write) -> fmt::Result {
     match c {
         '\t' => out.write_str("\\t"),
@@ -145,5 +167,10 @@ mod tests {
         assert_eq!(json("a\\b\u{e9}".as_bytes()), "\"a\\\\b\u{e9}\"");
         assert_eq!(json(b"\x1b"), "\"\\u001b\"");
         assert_eq!(json(b"a\xff"), "{\"@bytes\":\"Yf8=\"}");
+        let hidden = "[\"\u{9b}31m\u{7f}\u{202e}\u{e0041}é\"]";
+        let shown = harmless_json(hidden);
+        assert_eq!(shown, "[\"\\u009b31m\\u007f\\u202e\\udb40\\udc41é\"]");
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(read(&shown), read(hidden));
     }
 }

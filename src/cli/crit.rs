@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::images::Work;
 use super::out::failed;
 use super::progress::Bar;
-use super::{Outcome, complain, finish};
+use super::{Outcome, complain, finish, say};
 use crate::base::name::harmless;
 use crate::base::report::{Cancel, Rows};
 use crate::base::{Error, Result, map};
@@ -104,7 +104,7 @@ pub(super) fn main(words: Vec<OsString>) -> ExitCode {
     let crit = match Crit::try_parse_from(words) {
         Ok(crit) => crit,
         Err(error) => {
-            let _ = error.print();
+            say(&error);
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
@@ -133,12 +133,24 @@ pub(super) fn run(crit: Crit) -> Result<Outcome> {
     }
 }
 
+/// So many warnings are told; a broken image may have one for each of a million entries.
+const TOLD: u64 = 20;
+
 /// What turns images to JSON or back. A warning, as of a missing field, costs no exit code: crit says nothing at all.
 fn images(run: impl FnOnce(&mut Work<'_>) -> Result<()>) -> Result<Outcome> {
     let (bar, cancel) = (Bar::new(), Cancel::default());
-    let mut warn = |error: Error| complain(&error);
-    run(&mut Work { options: Options::default(), progress: &bar, cancel: &cancel, warn: &mut warn })?;
-    Ok(Outcome::Done)
+    let mut warnings = 0u64;
+    let mut warn = |error: Error| {
+        warnings = warnings.saturating_add(1);
+        if warnings <= TOLD {
+            complain(&error);
+        }
+    };
+    let done = run(&mut Work { options: Options::default(), progress: &bar, cancel: &cancel, warn: &mut warn });
+    if warnings > TOLD {
+        complain(&Error::format(format!("{} more such warnings", warnings.saturating_sub(TOLD))));
+    }
+    done.map(|()| Outcome::Done)
 }
 
 /// Lines as they are; on a terminal without what it would act on.

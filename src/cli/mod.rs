@@ -18,7 +18,7 @@ mod show;
 mod table;
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -65,8 +65,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
-            // help and version are no failure, and a reader who leaves early is none either
-            let _ = error.print();
+            say(&error);
             return ExitCode::from(if error.use_stderr() { Outcome::Failed.code() } else { 0 });
         }
     };
@@ -99,6 +98,17 @@ fn finish(result: Result<Outcome>) -> Outcome {
             Outcome::Failed
         }
     }
+}
+
+/// Help, version, or what is wrong with the command line. A reader who leaves early is no failure.
+fn say(error: &clap::Error) {
+    // words may be names that a shell found in a stranger's directory; only plain ones are shown with colours around
+    let text = error.render().to_string();
+    let plain = harmless(&text);
+    let _ = match plain == text {
+        true => error.print(),
+        false => write!(std::io::stderr(), "{plain}"),
+    };
 }
 
 /// One line on standard error, with nothing in it that a terminal would act on.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::args::{Color, Show};
 use super::table::{Style, Table};
 use super::{Outcome, complain};
+use crate::base::name::harmless_json;
 use crate::base::report::{Card, Cell, Row, Rows};
 use crate::base::{Error, Result};
 
@@ -23,6 +24,23 @@ enum Format {
     Text,
     Json,
     Ndjson,
+}
+
+/// Takes JSON, in pieces that are text each, and passes it on without what a terminal would act on.
+struct Harmless<W>(W);
+
+impl<W: Write> Write for Harmless<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(piece) {
+            Ok(text) => self.0.write_all(harmless_json(text).as_bytes())?,
+            Err(_) => self.0.write_all(piece)?,
+        }
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Standard output, buffered, in the format that was asked for.
@@ -65,7 +83,7 @@ impl Out {
     }
 
     fn json(&mut self, value: &impl Serialize) -> Result<()> {
-        serde_json::to_writer(&mut self.stdout, value).map_err(|error| failed(error.into()))
+        serde_json::to_writer(Harmless(&mut self.stdout), value).map_err(|error| failed(error.into()))
     }
 
     fn problem(&mut self, error: &Error) -> Result<()> {
@@ -169,7 +187,8 @@ impl<C: Card> Rows<C> for Cards {
         match self.out.format {
             Format::Text => self.text(&card),
             Format::Json => {
-                serde_json::to_writer_pretty(&mut self.out.stdout, &card).map_err(|error| failed(error.into()))?;
+                let out = Harmless(&mut self.out.stdout);
+                serde_json::to_writer_pretty(out, &card).map_err(|error| failed(error.into()))?;
                 self.out.raw("\n")
             }
             Format::Ndjson => {

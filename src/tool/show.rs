@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::base::name::harmless;
+use crate::base::name::{harmless, harmless_json};
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, ImageName};
 use crate::image::{Image, Kind};
@@ -104,7 +104,7 @@ pub fn show(
 }
 
 fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+    harmless_json(&serde_json::Value::from(name).to_string()).into_owned()
 }
 
 fn has_entries(image: &Image) -> bool {
