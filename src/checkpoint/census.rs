@@ -1,6 +1,7 @@
 //! What a dump holds, counted without decoding it: what `info` tells of dumps of any size at once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use crate::base::listing::keep;
 use crate::base::{Error, Name, Result};
@@ -30,6 +31,9 @@ mod field {
 fn varint(entry: &Entry<'_>, number: u32) -> Result<Option<u64>> {
     last_varint(entry.message(), number).map_err(|error| entry.locate(Error::format(error.to_string()), error.offset))
 }
+
+/// So many paths are looked for one by one.
+const SEARCHES: u32 = 16;
 
 impl Checkpoint {
     /// Counts the open files.
@@ -87,9 +91,11 @@ impl Task<'_> {
     pub fn exe(&self) -> Result<Option<Name>> {
         let Some(image) = self.dump.find(Kind::Mm, u64::from(self.pid()))? else { return Ok(None) };
         let Some(id) = varint(&image.get(0)?, field::EXE_FILE_ID)? else { return Ok(None) };
+        // a few are found sooner than all files are read; many would each go through all of them
+        let is_first = || self.dump.cache.searches.fetch_add(1, Ordering::Relaxed) < SEARCHES;
         match self.dump.cache.files.get() {
-            Some(_) => self.dump.path(u32::try_from(id).unwrap_or(u32::MAX)),
-            None => self.dump.path_alone(id),
+            None if is_first() => self.dump.path_alone(id),
+            _ => self.dump.path(u32::try_from(id).unwrap_or(u32::MAX)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Ghost files: copies of files that were deleted while open.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::base::{Listing, Name, Result};
@@ -43,31 +45,29 @@ impl Checkpoint {
     pub fn ghosts(&self) -> Result<Listing<Ghost>> {
         let remaps = self.entries_of::<v1::RemapFilePathEntry>(Kind::RemapFpath, 0)?;
         let known = self.files()?;
-        let paths = |id: u32| {
-            let of_ghost = remaps.iter().filter(|entry| files::remap(entry) == Remap::Ghost(id));
-            let files = of_ghost.filter_map(|entry| known.get(FileType::REG, entry.orig_id));
-            files
-                .filter_map(|file| match &file.what {
-                    What::Regular(file) => Some(file.path.clone()),
-                    _ => None,
-                })
-                .collect()
-        };
+        let mut paths: HashMap<u32, Vec<Name>> = HashMap::new();
+        for entry in &remaps {
+            if let Remap::Ghost(id) = files::remap(entry)
+                && let Some(What::Regular(file)) = known.get(FileType::REG, entry.orig_id).map(|file| &file.what)
+            {
+                paths.entry(id).or_default().push(file.path.clone());
+            }
+        }
         let mut listing = Listing { items: Vec::new(), problems: remaps.problems.clone() };
         for name in self.images_of(Kind::GhostFile) {
-            listing.push(self.ghost(name, paths));
+            listing.push(self.ghost(name, &paths));
         }
         Ok(listing)
     }
 
-    fn ghost(&self, name: &ImageName, paths: impl Fn(u32) -> Vec<Name>) -> Result<Ghost> {
+    fn ghost(&self, name: &ImageName, paths: &HashMap<u32, Vec<Name>>) -> Result<Ghost> {
         let image = self.open_image(name)?;
         let head = image.get(0)?.decode::<v1::GhostFileEntry>()?;
         let stored = stored(&image)?;
         let id = u32::try_from(name.id).unwrap_or(u32::MAX);
         Ok(Ghost {
             id,
-            paths: paths(id),
+            paths: paths.get(&id).cloned().unwrap_or_default(),
             uid: head.uid,
             gid: head.gid,
             mode: head.mode,

@@ -35,6 +35,7 @@ pub mod tty;
 pub mod watch;
 
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use crate::base::listing::keep;
@@ -91,6 +92,8 @@ struct Cache {
     files: OnceLock<Result<files::Files>>,
     tables: OnceLock<Result<fd::Tables>>,
     queues: OnceLock<fd::Queues>,
+    /// How often a path was looked for in the image of files.
+    searches: AtomicU32,
 }
 
 impl Checkpoint {

@@ -22,8 +22,8 @@ pub struct Dir {
     others: Vec<String>,
     access: Access,
     limits: Limits,
-    /// Ancestors that may still follow.
-    ancestors: u32,
+    /// Device and inode of the dumps that this one is an ancestor of, and its own.
+    chain: Vec<(u64, u64)>,
 }
 
 /// The link that CRIU makes to the dump before.
@@ -34,14 +34,19 @@ impl Dir {
     ///
     /// Errors: it is not there, is no directory, or holds more files than the limits allow.
     pub fn open(path: &Path, access: Access, limits: Limits) -> Result<Self> {
-        Self::beneath(path, access, limits, limits.parents)
+        Self::beneath(path, access, limits, Vec::new())
     }
 
-    fn beneath(path: &Path, access: Access, limits: Limits, ancestors: u32) -> Result<Self> {
+    fn beneath(path: &Path, access: Access, limits: Limits, mut chain: Vec<(u64, u64)>) -> Result<Self> {
         let name = path.to_string_lossy().into_owned();
         let failed = |what: &'static str, error: rustix::io::Errno| Error::io(what, error).in_image(name.clone());
         let fd = rustix::fs::openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| failed("cannot open the directory of images", error))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|error| failed("cannot list", error))?;
+        if chain.contains(&(stat.st_dev, stat.st_ino)) {
+            return Err(Error::limit("the links to parent dumps form a circle").in_image(name));
+        }
+        chain.push((stat.st_dev, stat.st_ino));
         let mut files = Vec::new();
         let mut others = Vec::new();
         let listing = rustix::fs::Dir::read_from(&fd).map_err(|error| failed("cannot list", error))?;
@@ -63,7 +68,7 @@ impl Dir {
             }
         }
         others.sort_unstable();
-        Ok(Self { path: path.to_path_buf(), name, fd, files, others, access, limits, ancestors })
+        Ok(Self { path: path.to_path_buf(), name, fd, files, others, access, limits, chain })
     }
 
     /// Its path.
@@ -108,16 +113,17 @@ impl Source for Dir {
         if std::fs::symlink_metadata(&link).is_err() {
             return Ok(None);
         }
-        let Some(ancestors) = self.ancestors.checked_sub(1) else {
+        let ancestors = self.chain.len().saturating_sub(1);
+        if u32::try_from(ancestors).is_ok_and(|ancestors| ancestors >= self.limits.parents) {
             return Err(Error::limit(format!("more than {} dumps in the chain of parents", self.limits.parents))
                 .in_image(self.name.clone())
-                .hint("the links may form a circle; Limits::parents raises the limit"));
-        };
+                .hint("Limits::parents raises the limit"));
+        }
         // resolved, so that a long chain does not make names of ever more links
         let path = std::fs::canonicalize(&link).map_err(|error| {
             Error::io("cannot follow the link to the parent dump", error).in_image(self.name.clone())
         })?;
-        Ok(Some(Arc::new(Self::beneath(&path, self.access, self.limits, ancestors)?)))
+        Ok(Some(Arc::new(Self::beneath(&path, self.access, self.limits, self.chain.clone())?)))
     }
 }
 
@@ -144,16 +150,21 @@ mod tests {
     #[test]
     fn a_circle_of_parents_ends() {
         let directory = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(".", directory.path().join("parent")).unwrap();
-        let limits = Limits { parents: 5, ..Limits::default() };
-        let mut source: Arc<dyn Source> = Arc::new(Dir::open(directory.path(), Access::Map, limits).unwrap());
-        let error = loop {
-            match source.parent() {
-                Ok(parent) => source = parent.unwrap(),
-                Err(error) => break error,
+        for (at, next) in [(0, 1), (1, 2), (2, 0)] {
+            let dump = directory.path().join(at.to_string());
+            std::fs::create_dir(&dump).unwrap();
+            std::os::unix::fs::symlink(format!("../{next}"), dump.join("parent")).unwrap();
+        }
+        for (parents, steps, what) in [(5, 2, "circle"), (1, 1, "more than 1 dumps")] {
+            let limits = Limits { parents, ..Limits::default() };
+            let first = Dir::open(&directory.path().join("0"), Access::Map, limits).unwrap();
+            let mut source: Arc<dyn Source> = Arc::new(first);
+            for _ in 0..steps {
+                source = source.parent().unwrap().unwrap();
             }
-        };
-        assert_eq!(error.kind(), ErrorKind::Limit);
+            let error = source.parent().map(|_| ()).unwrap_err();
+            assert!(error.kind() == ErrorKind::Limit && error.what().contains(what), "{error}");
+        }
     }
 
     #[test]
