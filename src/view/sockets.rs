@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
@@ -185,7 +186,8 @@ impl<'a> Commands<'a> {
             }
             let command = self.known.entry(holder.pid).or_insert_with(|| {
                 let core = self.tasks.get(&holder.pid).and_then(|task| task.core().ok().flatten());
-                core.map(|core| core.process.comm).unwrap_or_default()
+                // copied: a name shares the map of its image, and there may be a map for each task
+                core.map(|core| Name::from(Bytes::copy_from_slice(core.process.comm.as_bytes()))).unwrap_or_default()
             });
             text.push_str(&format!("{command} {}/{}", holder.pid, holder.fd));
         }
