@@ -91,6 +91,14 @@ fn what_one_entry_lacks_or_has_too_much_costs_no_memory() {
     let (peak, warnings, result) = decoded("mm-1.img", lacking, Limits::default());
     assert!(peak < 4 << 20 && result.is_ok(), "{peak} bytes, {result:?}");
     assert_eq!(warnings, 100);
+    // an address of a million words, which the pretty form would show as one
+    let socket = (1..=10).fold(message(), |socket, number| socket.uint(number, 1)).bytes(11, vec![1; FIELDS]);
+    let socket = socket.message(13, &fown()).message(14, &(1..=6).fold(message(), |options, n| options.uint(n, 0)));
+    let file = File::new("FILES").entry(&message().uint(1, 4).uint(2, 1).message(4, &socket));
+    let image = Image::open("files.img", file.0.into(), Limits::default()).unwrap();
+    let work = || json::decode(&image, &Form::PRETTY, &mut std::io::sink(), &mut |error| panic!("{error}"));
+    let (peak, result) = alloc::peak(work);
+    assert!(peak < 4 << 20 && result.is_ok(), "{peak} bytes, {result:?}");
     // unknown fields that follow each other, and some that do not
     let unknown = File::new("FS").entry(&message().uint(1, 1).uint(2, 1).raw([0x78, 0].repeat(FIELDS)));
     let (peak, _, result) = decoded("fs-1.img", unknown, Limits::default());
@@ -103,6 +111,21 @@ fn what_one_entry_lacks_or_has_too_much_costs_no_memory() {
     let (peak, _, result) = decoded("pstree.img", pstree, limits);
     assert!(peak < 8 << 20, "{peak} bytes");
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Limit);
+}
+
+#[test]
+fn deep_messages_are_not_put_together_before_they_are_written() {
+    let _alone = alone();
+    let mut dir = (0..1500).fold(message().bytes(1, ""), |dir, _| dir.message(3, &message().bytes(1, "").bytes(2, "")));
+    for _ in 0..44 {
+        dir = message().bytes(1, "").message(2, &dir);
+    }
+    let cgroup = message().message(2, &message().message(2, &dir));
+    let file = (0..200).fold(File::new("CGROUP"), |file, _| file.entry(&cgroup));
+    let image = Image::open("cgroup.img", file.0.into(), Limits::default()).unwrap();
+    let work = || json::decode(&image, &Form::PRETTY, &mut std::io::sink(), &mut |_| {});
+    let (peak, result) = alloc::peak(work);
+    assert!(peak < 16 << 20 && result.is_ok(), "{peak} bytes, {result:?}");
 }
 
 #[test]
@@ -161,6 +184,42 @@ fn every_question_tells_of_tasks_that_cannot_be_read() {
         assert_eq!(output.status.code(), Some(1), "{verb}: {errors}");
         assert!(errors.contains("pstree.img: entry 0"), "{verb}: {errors}");
     }
+}
+
+#[test]
+fn an_image_that_many_name_is_read_once() {
+    let _alone = alone();
+    const NAMED: u64 = 20_000;
+    let large = message().uint(1, 1).uint(2, 1).uint(3, 1).uint(4, 1).uint(5, 0).uint(6, 0).uint(7, 0);
+    let large = large.raw([0xf8, 7, 0].repeat(100_000)).uint(1, 0).uint(3, 0);
+    let options = (1..=6).fold(message(), |options, number| options.uint(number, 0));
+    let mut files = File::new("FILES");
+    for id in 1..=NAMED {
+        let socket = [(1, id), (2, 1), (3, 2), (4, 1), (5, 6), (6, 1), (7, 0), (8, 1), (9, 1), (10, 0)];
+        let socket = socket.into_iter().fold(message(), |socket, (number, value)| socket.uint(number, value));
+        let socket = socket.uint(11, 1).uint(12, 1).message(13, &fown()).message(14, &options);
+        files = files.entry(&message().uint(1, 4).uint(2, id).message(4, &socket));
+    }
+    let threads = vec![2; NAMED as usize];
+    let pstree = message().uint(1, 1).uint(2, 0).uint(3, 1).uint(4, 1);
+    let pstree = threads.iter().fold(pstree.uint(5, 1), |pstree, tid| pstree.uint(5, *tid));
+    let core = message().uint(1, 1).raw([0xf8, 7, 0].repeat(100_000));
+    let directory = dump(&[
+        ("pstree.img", File::new("PSTREE").entry(&pstree)),
+        ("files.img", files),
+        ("tcp-stream-1.img", File::new("TCP_STREAM").entry(&large)),
+        ("core-2.img", File::new("CORE").entry(&core)),
+    ]);
+    let dump = Checkpoint::open(directory.path()).unwrap();
+    let since = Instant::now();
+    let mut rows = Collect::default();
+    icecore::view::sockets::sockets(&dump, &mut rows).unwrap();
+    assert_eq!(rows.rows.len() as u64, NAMED, "{:?}", rows.problems.last());
+    let mut rows = Collect::default();
+    icecore::view::ps::ps(&dump, icecore::view::ps::Options { threads: true }, &mut rows).unwrap();
+    assert!(rows.rows.len() <= 2 && rows.problems.len() < 5, "{:?}", rows.problems.last());
+    assert!(rows.problems.iter().any(|problem| problem.what().contains("each thread of pid 1 once")));
+    assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
 }
 
 #[test]

@@ -133,9 +133,17 @@ where
     out.problems(dump.fd_problems()?.iter().cloned())?;
     out.problems(dump.queue_problems().iter().cloned())?;
     let mut commands = Commands::new(tasks);
+    let mut connections: HashMap<u32, Option<TcpQueues>> = HashMap::new();
     for file in files {
         let (queue, tcp_queues, peer) = match &file.what {
-            What::Inet(socket) => (None, out.ok(dump.tcp_queues(socket.ino))?.flatten(), None),
+            What::Inet(socket) => {
+                let queues = match connections.get(&socket.ino) {
+                    Some(queues) => *queues,
+                    None => out.ok(dump.tcp_queues(socket.ino))?.flatten(),
+                };
+                connections.insert(socket.ino, queues);
+                (None, queues, None)
+            }
             What::Unix(socket) => (Some(dump.queue(file)), None, files.unix(socket.peer)),
             What::Netlink(_) => (Some(dump.queue(file)), None, None),
             What::Packet(_) => (None, None, None),

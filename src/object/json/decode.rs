@@ -7,7 +7,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::{Error, Result};
 use crate::image::payload::Payload;
-use crate::image::{Entry, FirstWord, Image};
+use crate::image::{Entry, FirstWord, Image, Kind};
 use crate::object::json::extra::place;
 use crate::object::json::message::Writer;
 use crate::object::json::out::Out;
@@ -17,7 +17,7 @@ use crate::object::schema::Message;
 /// Bytes of the image that one task turns into JSON (five times as many).
 const PART: usize = 64 << 10;
 /// A part larger than this is written directly instead of being put together first.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 256 << 10;
 
 /// Writes `image` as crit's JSON, without a newline at the end.
 ///
@@ -54,7 +54,8 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
     }
     let full = rayon::current_num_threads().saturating_mul(4);
     for (range, bytes) in image.parts(PART) {
-        let large = bytes > LARGE;
+        // messages nested in their own kind become hundreds of times as long by their indent
+        let large = bytes > LARGE || image.kind() == Kind::Cgroup;
         if !large {
             batch.push(range.clone());
         }
