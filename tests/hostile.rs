@@ -188,7 +188,7 @@ fn a_dump_of_an_old_criu() {
     assert_eq!(task.exe().unwrap().unwrap().as_bytes(), b"/bin/old");
     let fds = task.fds().unwrap();
     assert_eq!(fds.len(), 4);
-    assert!(matches!(&fds[3].file.unwrap().what, What::Epoll { targets } if targets[0].fd == 3));
+    assert!(matches!(&fds[3].file.unwrap().what, What::Epoll(epoll) if epoll.targets[0].fd == 3));
     let pipe = fds[1].file.unwrap();
     assert_eq!(pipe.what.pipe_id(), Some(50));
     assert_eq!(dump.files().unwrap().ends(pipe).count(), 2);

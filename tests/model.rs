@@ -13,6 +13,7 @@ use icecore::checkpoint::file::{File, FileType, What};
 use icecore::checkpoint::socket::UnixName;
 use icecore::checkpoint::space::Backing;
 use icecore::checkpoint::task::{State, Task};
+use icecore::checkpoint::watch::Epoll;
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -162,9 +163,9 @@ fn check_fds(name: &str, task: &Task<'_>, said: &Said) {
                 assert_eq!(path, "socket:[N]", "{place}");
             }
             What::Eventfd { .. } => assert_eq!(path, "anon_inode:[eventfd]", "{place}"),
-            What::Epoll { .. } => assert_eq!(path, "anon_inode:[eventpoll]", "{place}"),
-            What::Inotify { .. } => assert_eq!(path, "anon_inode:inotify", "{place}"),
-            What::Fanotify { .. } => assert_eq!(path, "anon_inode:[fanotify]", "{place}"),
+            What::Epoll(_) => assert_eq!(path, "anon_inode:[eventpoll]", "{place}"),
+            What::Inotify(_) => assert_eq!(path, "anon_inode:inotify", "{place}"),
+            What::Fanotify(_) => assert_eq!(path, "anon_inode:[fanotify]", "{place}"),
             What::Signalfd { .. } => assert_eq!(path, "anon_inode:[signalfd]", "{place}"),
             What::Timerfd(_) => assert_eq!(path, "anon_inode:[timerfd]", "{place}"),
             What::Pidfd { .. } => assert_eq!(path, "anon_inode:[pidfd]", "{place}"),
@@ -356,8 +357,8 @@ fn special_files() {
     assert_eq!(text(101, 7), "/srv/caf\\xe9.txt");
     assert_eq!(text(101, 8), "/srv/ghost (deleted)");
     assert_eq!(text(107, 11), "inotify of 2: /srv/plain.txt, /srv/dir");
-    let What::Epoll { targets } = &file(&dump, 107, 10).what else { panic!() };
-    let targets: Vec<_> = targets.iter().map(|target| (target.fd, target.events.join("|"))).collect();
+    let What::Epoll(Epoll { targets }) = &file(&dump, 107, 10).what else { panic!() };
+    let targets: Vec<_> = targets.iter().map(|target| (target.fd, target.events.to_string())).collect();
     let expected = [(3, "in|err|hup"), (5, "in|err|hup|et"), (7, "in|err|hup|oneshot"), (9, "in|pri|err|hup")];
     assert_eq!(targets.len(), expected.len());
     for (fd, events) in expected {

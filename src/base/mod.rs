@@ -2,6 +2,7 @@
 //! tools report to.
 
 pub mod address;
+pub mod batch;
 pub mod error;
 pub mod limits;
 pub mod listing;

@@ -12,17 +12,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::base::batch::Batch;
 use crate::base::{Error, Result};
 
 /// A file being written. Nothing is at its path before [`finish`](Self::finish); dropping it leaves no trace.
 pub struct Sink {
     /// Open until the content is complete.
-    file: Option<File>,
-    target: PathBuf,
-    stage: Stage,
+    pub(super) file: Option<File>,
+    pub(super) target: PathBuf,
+    pub(super) stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// Not a regular file (a device, a pipe): written directly.
     Direct,
     /// O_TMPFILE: the kernel forgets it if nobody links it.
@@ -81,15 +82,15 @@ impl Sink {
             file.sync_all().map_err(|error| sink.error("cannot sync", error))?;
         }
         sink.stage()?;
-        Batch { sinks: vec![sink] }.replace()
+        Batch::from(sink).replace()
     }
 
-    fn error(&self, what: &'static str, error: impl Into<io::Error>) -> Error {
+    pub(super) fn error(&self, what: &'static str, error: impl Into<io::Error>) -> Error {
         Error::io(what, error).in_image(self.target.to_string_lossy())
     }
 
     /// Gives the content a name beside the target and closes it; from here on only renaming is left to do.
-    fn stage(&mut self) -> Result<()> {
+    pub(super) fn stage(&mut self) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
         if matches!(self.stage, Stage::Direct) {
             return Ok(());
@@ -126,93 +127,7 @@ impl Drop for Sink {
     }
 }
 
-/// Files that change together: all of them, or none.
-#[derive(Default)]
-pub struct Batch {
-    sinks: Vec<Sink>,
-}
-
-impl Batch {
-    /// Adds a written file: gives it a temporary name and closes it, so that a batch may have more files than a process
-    /// may have open.
-    ///
-    /// Errors: the directory takes no more files.
-    pub fn add(&mut self, mut sink: Sink) -> Result<()> {
-        sink.stage()?;
-        self.sinks.push(sink);
-        Ok(())
-    }
-
-    /// Syncs all contents, then puts the files in place. If one cannot be, those before it are put back as they were.
-    ///
-    /// Errors: the first thing that failed; all targets are then as before.
-    pub fn commit(self) -> Result<()> {
-        for directory in self.directories() {
-            // once for the file system, not once for each of perhaps thousands of files
-            let failed = |error: io::Error| Error::io("cannot sync", error).in_image(directory.to_string_lossy());
-            let open = File::open(directory).map_err(failed)?;
-            rustix::fs::syncfs(&open).map_err(|error| failed(error.into()))?;
-        }
-        self.replace()
-    }
-
-    fn directories(&self) -> Vec<&Path> {
-        let staged = self.sinks.iter().filter(|sink| !matches!(sink.stage, Stage::Direct));
-        let mut directories: Vec<&Path> = staged.map(|sink| parent(&sink.target)).collect();
-        directories.sort();
-        directories.dedup();
-        directories
-    }
-
-    fn replace(mut self) -> Result<()> {
-        let mut undo: Vec<(PathBuf, Option<PathBuf>)> = Vec::new();
-        let mut failure = None;
-        let alone = self.sinks.len() == 1;
-        for sink in &mut self.sinks {
-            let Stage::Named(name) = &sink.stage else { continue };
-            // one file is replaced by renaming alone, also where there are no hard links
-            let keep = |kept: &Path| match alone {
-                true => Err(io::ErrorKind::NotFound.into()),
-                false => fs::hard_link(&sink.target, kept),
-            };
-            let kept = match beside(&sink.target, keep) {
-                Ok((kept, ())) => Some(kept),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => {
-                    failure = Some(sink.error("cannot keep the old file aside", error));
-                    break;
-                }
-            };
-            if let Err(error) = fs::rename(name, &sink.target) {
-                if let Some(kept) = kept {
-                    let _ = fs::remove_file(kept);
-                }
-                failure = Some(sink.error("cannot put the written file in place", error));
-                break;
-            }
-            undo.push((sink.target.clone(), kept));
-            sink.stage = Stage::Done;
-        }
-        for (target, kept) in undo.into_iter().rev() {
-            let _ = match (kept, failure.is_some()) {
-                (Some(kept), true) => fs::rename(kept, target),
-                (Some(kept), false) => fs::remove_file(kept),
-                (None, true) => fs::remove_file(target),
-                (None, false) => Ok(()),
-            };
-        }
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        for directory in self.directories() {
-            // A directory that cannot be synced (some network file systems) is not a reason to fail: the file is.
-            let _ = File::open(directory).and_then(|directory| directory.sync_all());
-        }
-        Ok(())
-    }
-}
-
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -253,7 +168,7 @@ fn own_name(file: &File) -> String {
 
 /// Makes something under a temporary name beside `target`. A name may be taken: process numbers come again, and one
 /// that was killed may have left its files.
-fn beside<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+pub(super) fn beside<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     let mut tries = 0;
     loop {
         let name = temporary(target);
@@ -322,28 +237,6 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(names(directory.path()), ["out.img"]);
-    }
-
-    #[test]
-    fn a_batch_changes_all_or_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let one = directory.path().join("one");
-        let two = directory.path().join("sub/two");
-        fs::write(&one, "old").unwrap();
-        fs::create_dir(directory.path().join("sub")).unwrap();
-        let mut batch = Batch::default();
-        for path in [&one, &two] {
-            let mut sink = Sink::create(path).unwrap();
-            sink.write_all(b"new").unwrap();
-            batch.add(sink).unwrap();
-        }
-        // something that rename cannot replace appears where the second file should go
-        fs::create_dir(&two).unwrap();
-        fs::write(two.join("x"), "").unwrap();
-        assert!(batch.commit().is_err());
-        assert_eq!(fs::read(&one).unwrap(), b"old");
-        assert_eq!(names(directory.path()), ["one", "sub"]);
-        assert_eq!(names(&directory.path().join("sub")), ["two"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::checkpoint::signal::SignalSet;
 use crate::checkpoint::socket::{InetSocket, NetlinkSocket, PacketSocket, UnixSocket};
 use crate::checkpoint::special::{BpfMap, Memfd, Timer};
 use crate::checkpoint::tty::Tty;
-use crate::checkpoint::watch::{EpollTarget, FanotifyMark, InotifyWatch};
+use crate::checkpoint::watch::{Epoll, Fanotify, Inotify};
 use crate::object::v1::FdTypes;
 
 /// The type of a file, as CRIU numbers them.
@@ -129,18 +129,9 @@ pub enum What {
         /// What reading gives.
         counter: u64,
     },
-    Epoll {
-        /// What it waits for.
-        targets: Vec<EpollTarget>,
-    },
-    Inotify {
-        /// What it watches.
-        watches: Vec<InotifyWatch>,
-    },
-    Fanotify {
-        /// What it watches.
-        marks: Vec<FanotifyMark>,
-    },
+    Epoll(Epoll),
+    Inotify(Inotify),
+    Fanotify(Fanotify),
     Signalfd {
         /// The signals that it reads.
         mask: SignalSet,
@@ -239,15 +230,15 @@ impl fmt::Display for What {
             What::Netlink(socket) => write!(f, "netlink {} port {}", socket.protocol, socket.portid),
             What::Packet(socket) => write!(f, "packet {} interface {}", socket.kind, socket.ifindex),
             What::Eventfd { counter } => write!(f, "eventfd {counter}"),
-            What::Epoll { targets } => {
+            What::Epoll(Epoll { targets }) => {
                 write!(f, "epoll of {}", targets.len())?;
-                list(f, targets.iter().map(|target| format!("{} {}", target.fd, target.events.join("|"))))
+                list(f, targets.iter().map(|target| format!("{} {}", target.fd, target.events)))
             }
-            What::Inotify { watches } => {
+            What::Inotify(Inotify { watches }) => {
                 write!(f, "inotify of {}", watches.len())?;
                 list(f, watches.iter().map(|watch| watch.place.to_string()))
             }
-            What::Fanotify { marks } => {
+            What::Fanotify(Fanotify { marks }) => {
                 write!(f, "fanotify of {}", marks.len())?;
                 list(f, marks.iter().map(|mark| mark.place.to_string()))
             }

@@ -13,7 +13,7 @@ use crate::checkpoint::signal::SignalSet;
 use crate::checkpoint::socket::{InetSocket, NetlinkSocket, PacketSocket, UnixSocket};
 use crate::checkpoint::special::{BpfMap, Memfd, Timer};
 use crate::checkpoint::tty::Tty;
-use crate::checkpoint::watch::{EpollTarget, FanotifyMark, InotifyWatch};
+use crate::checkpoint::watch::{Epoll, EpollTarget, Fanotify, FanotifyMark, Inotify, InotifyWatch};
 use crate::checkpoint::{names, old_files};
 use crate::image::{Entry, Kind};
 use crate::object::v1::{self, FdTypes};
@@ -267,15 +267,18 @@ fn part(entry: v1::FileEntry, others: &Others) -> Option<(Option<u32>, What)> {
         }
         Ok(FdTypes::Eventpoll) => {
             let epoll = entry.epfd?;
-            (Some(epoll.flags), What::Epoll { targets: epoll.tfd.iter().map(EpollTarget::new).collect() })
+            (Some(epoll.flags), What::Epoll(Epoll { targets: epoll.tfd.iter().map(EpollTarget::new).collect() }))
         }
         Ok(FdTypes::Inotify) => {
             let notify = entry.ify?;
-            (Some(notify.flags), What::Inotify { watches: notify.wd.iter().map(InotifyWatch::new).collect() })
+            (Some(notify.flags), What::Inotify(Inotify { watches: notify.wd.iter().map(InotifyWatch::new).collect() }))
         }
         Ok(FdTypes::Fanotify) => {
             let notify = entry.ffy?;
-            (Some(notify.flags), What::Fanotify { marks: notify.mark.iter().map(FanotifyMark::new).collect() })
+            (
+                Some(notify.flags),
+                What::Fanotify(Fanotify { marks: notify.mark.iter().map(FanotifyMark::new).collect() }),
+            )
         }
         Ok(FdTypes::Signalfd) => {
             let signal = entry.sgfd?;

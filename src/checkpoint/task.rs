@@ -1,5 +1,7 @@
 //! A task: a process of the dump, alive, stopped or a zombie.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::base::{Error, Listing, Name, Result};
@@ -120,7 +122,10 @@ pub struct FsIds {
 impl<'a> Task<'a> {
     pub(crate) fn new(dump: &'a Checkpoint, entry: v1::PstreeEntry) -> Self {
         // the first thread is the task itself; of a zombie CRIU writes garbage there
-        let tids = std::iter::once(entry.pid).chain(entry.threads.into_iter().skip(1)).collect();
+        let all = std::iter::once(entry.pid).chain(entry.threads.into_iter().skip(1));
+        // reading one image again for each time it is named would take as long as somebody likes
+        let mut seen = HashSet::new();
+        let tids = all.filter(|tid| seen.insert(*tid)).collect();
         Self { dump, pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, tids }
     }
 

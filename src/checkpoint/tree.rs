@@ -29,9 +29,16 @@ impl Checkpoint {
         };
         let mut listing = Listing::default();
         let mut seen = HashSet::new();
+        let mut again = Vec::new();
         for entry in &image {
             let task = entry.and_then(|entry| {
-                let task = Task::new(self, entry.decode::<v1::PstreeEntry>()?);
+                let decoded = entry.decode::<v1::PstreeEntry>()?;
+                let threads = decoded.threads.len();
+                let task = Task::new(self, decoded);
+                if task.tids().len() < threads {
+                    let error = format!("expected each thread of pid {} once, found one again", task.pid());
+                    again.push(entry.locate(Error::format(error), 0));
+                }
                 if seen.insert(task.pid()) {
                     Ok(task)
                 } else {
@@ -40,6 +47,7 @@ impl Checkpoint {
                 }
             });
             listing.push(task);
+            again.drain(..).for_each(|error| listing.push(Err(error)));
         }
         Ok(listing)
     }

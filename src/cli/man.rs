@@ -9,7 +9,8 @@ use clap_mangen::Man as Page;
 use super::Outcome;
 use super::args::{Cli, Man};
 use super::out::failed;
-use crate::base::sink::{Batch, Sink};
+use crate::base::batch::Batch;
+use crate::base::sink::Sink;
 use crate::base::{Error, Result};
 
 /// Writes a page for each verb into a directory, or the program's to standard output.

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::base::batch::Batch;
 use crate::base::map::{self, Access};
 use crate::base::report::{Cancel, Progress};
-use crate::base::sink::{Batch, Sink};
+use crate::base::sink::Sink;
 use crate::base::{Error, Limits, Result};
 use crate::checkpoint::Checkpoint;
 use crate::image::{Image, Kind, Shape};

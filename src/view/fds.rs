@@ -13,7 +13,7 @@ use crate::checkpoint::file::{File, FileType, What};
 use crate::checkpoint::pipe::{Fifo, PipeData, PipeEnd};
 use crate::checkpoint::socket::Queue;
 use crate::checkpoint::task::Task;
-use crate::checkpoint::watch::EpollTarget;
+use crate::checkpoint::watch::{Epoll, EpollTarget};
 
 /// A descriptor, or another way a task holds a file.
 #[derive(Clone, Debug, Serialize)]
@@ -189,7 +189,7 @@ where
     for fd in &fds {
         let place = (Role::Descriptor, Some(fd.fd), fd.cloexec);
         let mut row = row(ends, task, &comm, place, (fd.file_type, fd.id), fd.file)?;
-        if let Some(What::Epoll { targets }) = fd.file.map(|file| &file.what) {
+        if let Some(What::Epoll(Epoll { targets })) = fd.file.map(|file| &file.what) {
             if by_number.is_empty() {
                 by_number = fds.iter().map(|fd| (fd.fd, *fd)).collect();
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
@@ -137,9 +138,17 @@ where
     out.problems(dump.fd_problems()?.iter().cloned())?;
     out.problems(dump.queue_problems().iter().cloned())?;
     let mut commands = Commands::new(tasks);
+    let mut connections: HashMap<u32, Option<TcpQueues>> = HashMap::new();
     for file in files {
         let (queue, tcp_queues, peer) = match &file.what {
-            What::Inet(socket) => (None, out.ok(dump.tcp_queues(socket.ino))?.flatten(), None),
+            What::Inet(socket) => {
+                let queues = match connections.get(&socket.ino) {
+                    Some(queues) => *queues,
+                    None => out.ok(dump.tcp_queues(socket.ino))?.flatten(),
+                };
+                connections.insert(socket.ino, queues);
+                (None, queues, None)
+            }
             What::Unix(socket) => (Some(dump.queue(file)), None, files.unix(socket.peer)),
             What::Netlink(_) => (Some(dump.queue(file)), None, None),
             What::Packet(_) => (None, None, None),
@@ -190,7 +199,8 @@ impl<'a> Commands<'a> {
             }
             let command = self.known.entry(holder.pid).or_insert_with(|| {
                 let core = self.tasks.get(&holder.pid).and_then(|task| task.core().ok().flatten());
-                core.map(|core| core.process.comm).unwrap_or_default()
+                // copied: a name shares the map of its image, and there may be a map for each task
+                core.map(|core| Name::from(Bytes::copy_from_slice(core.process.comm.as_bytes()))).unwrap_or_default()
             });
             text.push_str(&format!("{command} {}/{}", holder.pid, holder.fd));
         }

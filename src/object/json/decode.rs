@@ -6,13 +6,13 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::base::{Error, Result};
-use crate::image::{Entry, FirstWord, Image};
+use crate::image::{Entry, FirstWord, Image, Kind};
 use crate::object::json::Form;
 use crate::object::json::out::Out;
 use crate::object::json::part::{self, PART, Part, Problem};
 
 /// A part larger than this is written directly instead of being put together first.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 256 << 10;
 
 /// Writes `image` as crit's JSON, without a newline at the end.
 ///
@@ -48,7 +48,8 @@ pub fn decode(image: &Image, form: &Form, out: &mut dyn Write, warn: &mut dyn Fn
     let mut batch = Vec::new();
     let mut written = Vec::new();
     for (range, bytes) in image.parts(PART) {
-        let large = bytes > LARGE;
+        // messages nested in their own kind become hundreds of times as long by their indent
+        let large = bytes > LARGE || image.kind() == Kind::Cgroup;
         if !large {
             batch.push(range.clone());
         }

@@ -69,6 +69,8 @@ pub(super) struct Pass {
     open: bool,
     /// Words of an address, which are written together.
     words: Vec<u32>,
+    /// They were too many, and are written as numbers as they come.
+    spilled: bool,
     /// Something was written.
     pub(super) any: bool,
 }
@@ -251,7 +253,7 @@ impl Writer<'_, '_> {
                         .map_err(|error| Broken::wire(error, place.base.saturating_add(found.body)).inside(field))?;
                     at = end;
                     if address {
-                        pass.words.push(low(raw));
+                        self.word(pass, low(raw));
                     } else {
                         self.out.separate(std::mem::take(&mut first));
                         self.number(field, raw, place.hex);
@@ -259,8 +261,8 @@ impl Writer<'_, '_> {
                     self.out.relieve();
                 }
             }
-            Value::Varint(raw) | Value::Fixed64(raw) if address => pass.words.push(low(*raw)),
-            Value::Fixed32(raw) if address => pass.words.push(*raw),
+            Value::Varint(raw) | Value::Fixed64(raw) if address => self.word(pass, low(*raw)),
+            Value::Fixed32(raw) if address => self.word(pass, *raw),
             value => {
                 self.out.separate(first);
                 self.value(field, value, found, place)?;
@@ -269,8 +271,22 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
+    /// One more word of an address. No address has more than four.
+    fn word(&mut self, pass: &mut Pass, word: u32) {
+        pass.words.push(word);
+        if pass.spilled || pass.words.len() > 4 {
+            let first = !std::mem::replace(&mut pass.spilled, true);
+            for (position, word) in pass.words.drain(..).enumerate() {
+                self.out.separate(first && position == 0);
+                integer::plain(self.out, Number::Unsigned(u64::from(word)));
+            }
+            self.out.relieve();
+        }
+    }
+
     fn end_array(&mut self, pass: &mut Pass, message: &'static Message) {
         pass.open = false;
+        pass.spilled = false;
         let words = std::mem::take(&mut pass.words);
         if !words.is_empty() {
             match address::text(&words) {
