@@ -122,6 +122,32 @@ fn exit_codes() {
 }
 
 #[test]
+fn limits_are_options() {
+    let told = |words: &[&str]| {
+        let output = icecore(words);
+        assert_ne!(output.status.code(), Some(0), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(told(&["info", "--max-files", "3", "tree"]).contains("Limits::files, or --max-files, raises it"));
+    assert!(told(&["fds", "--max-memory", "1", "tree"]).contains("Limits::memory, or --max-memory, raises it"));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, parent) in [("a", "../b"), ("b", "../c"), ("c", "")] {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::copy(corpus::data().join("python/inventory.img"), path.join("inventory.img")).unwrap();
+        if !parent.is_empty() {
+            std::os::unix::fs::symlink(parent, path.join("parent")).unwrap();
+        }
+    }
+    let first = folder.path().join("a");
+    let info = |parents: &str| icecore(&["info", "--json", "--max-parents", parents, first.to_str().unwrap()]);
+    assert_eq!(info("2").status.code(), Some(0));
+    let output = info("1");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("or --max-parents, raises the limit"));
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_icecore"))
         .args(["maps", "--ndjson", "tree"])
