@@ -1,6 +1,6 @@
 //! Descriptors: who has which file open under which number, and what is on its way to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::base::{Error, Listing, Result};
 use crate::checkpoint::Checkpoint;
@@ -88,13 +88,20 @@ impl Checkpoint {
     }
 
     fn read_tables(&self) -> Result<Tables> {
-        let per_id = self.inventory().is_ok_and(|inventory| inventory.fdinfo_per_id);
+        let tasks = self.tasks()?;
         let mut tables = Tables::default();
+        let per_id = match self.inventory() {
+            Ok(inventory) => inventory.fdinfo_per_id,
+            Err(error) => {
+                tables.problems.push(error);
+                self.has_tables_of_their_own_numbers(&tasks)
+            }
+        };
         let mut by_id: HashMap<u64, usize> = HashMap::new();
-        for task in &self.tasks()? {
+        for task in &tasks {
             // before v0.4 tables were numbered by task
             let id = match task.ids() {
-                Ok(Some(ids)) if per_id || self.has(Kind::Fdinfo, u64::from(ids.files_id)) => ids.files_id,
+                Ok(Some(ids)) if per_id => ids.files_id,
                 // a zombie has no descriptors, and its pid may well be the number of another's table
                 Ok(None) if per_id => continue,
                 Ok(_) => task.pid(),
@@ -131,7 +138,18 @@ impl Checkpoint {
         Ok(tables)
     }
 
-    /// What could not be read of the tables of descriptors; whose descriptors these were is then not known.
+    /// Whether tables are numbered by what tasks share instead of by task, where no inventory says so: their images'
+    /// numbers tell. Where both fit, tables have their own, as in all dumps since v0.4.
+    fn has_tables_of_their_own_numbers(&self, tasks: &[Task<'_>]) -> bool {
+        let tables = self.images_of(Kind::Fdinfo);
+        let pids: HashSet<u64> = tasks.iter().map(|task| u64::from(task.pid())).collect();
+        let shared: HashSet<u64> =
+            tasks.iter().filter_map(|task| Some(u64::from(task.ids().ok()??.files_id))).collect();
+        let all_in = |numbers: &HashSet<u64>| tables.iter().all(|table| numbers.contains(&table.id));
+        !all_in(&pids) || all_in(&shared)
+    }
+
+    /// What could not be read of the tables of descriptors, and the inventory if it does not say whose is which; whose descriptors these were is then not known.
     ///
     /// Errors: the list of tasks cannot be opened.
     pub fn fd_problems(&self) -> Result<&[Error]> {
