@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::writer::{File, Message, message};
-use icecore::base::report::{Card, Collect, Row, Rows};
+use icecore::base::report::{Card, Cell, Collect, Row, Rows};
 use icecore::checkpoint::file::What;
 use icecore::checkpoint::signal::Handler;
 use icecore::checkpoint::space::Backing;
@@ -136,11 +136,45 @@ fn references_that_lead_nowhere() {
 }
 
 fn what(row: &view::fds::FdRow<'_>) -> String {
-    use icecore::base::report::{Cell, Row};
     match &row.cells()[6] {
         Cell::Text(text) | Cell::Odd(text) => text.to_string(),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn tables_are_found_without_the_inventory() {
+    // 3 is the pid of one task and the number of the other's table
+    let dump = |tables: [(&str, u64); 2]| {
+        let files =
+            [(1, "/one"), (2, "/two")].map(|(id, path)| message().uint(1, 1).uint(2, id).message(3, &reg(id, path)));
+        let mut dump = Dump::new()
+            .image("pstree.img", "PSTREE", &[task(3, 0), task(8, 3)])
+            .image("core-3.img", "CORE", &[core("one", 1)])
+            .image("core-8.img", "CORE", &[core("two", 1)])
+            .image("ids-3.img", "IDS", &[ids(2)])
+            .image("ids-8.img", "IDS", &[ids(3)])
+            .image("files.img", "FILES", &files);
+        for (name, file) in tables {
+            dump = dump.image(name, "FDINFO", &[fd(file, 1, 0)]);
+        }
+        dump
+    };
+    let found = |dump: &Dump| {
+        let dump = dump.open();
+        let mut rows = Collect::default();
+        view::fds::fds(&dump, None, &mut rows).unwrap();
+        let problems: Vec<_> = rows.problems.iter().map(|error| error.image().unwrap().to_owned()).collect();
+        (rows.rows.iter().map(|row| (row.pid, what(row))).collect::<Vec<_>>(), problems)
+    };
+    let expected = [(3, "/one".to_owned()), (8, "/two".to_owned())];
+    let by_id = dump([("fdinfo-2.img", 1), ("fdinfo-3.img", 2)]);
+    assert_eq!(found(&by_id), (expected.to_vec(), vec!["inventory.img".to_owned()]));
+    let by_task = dump([("fdinfo-3.img", 1), ("fdinfo-8.img", 2)]);
+    assert_eq!(found(&by_task), (expected.to_vec(), vec!["inventory.img".to_owned()]));
+    // and what the inventory says is done, whatever the numbers look like
+    let by_task = by_task.image("inventory.img", "INVENTORY", &[message().uint(1, 2)]);
+    assert_eq!(found(&by_task), (expected.to_vec(), vec![]));
 }
 
 #[test]
@@ -219,9 +253,18 @@ fn a_pre_dump_has_memory_alone() {
     let found: Vec<_> = rows.rows.iter().map(|row| (row.pid, row.state, row.memory)).collect();
     assert_eq!(found, [(4, State::Unknown, 12288), (9, State::Unknown, 12288)]);
     assert!(rows.problems.is_empty());
+    // nothing is made up of what it does not say
+    let row = &rows.rows[0];
+    assert_eq!((row.ppid, row.pgid, row.sid, row.threads), (None, None, None, None));
+    let cells = row.cells();
+    for (column, cell) in view::ps::Ps::COLUMNS.iter().zip(&cells) {
+        assert!(["PID", "STATE", "MEMORY", "COMMAND"].contains(&column.name) || *cell == Cell::Empty, "{column:?}");
+    }
+    assert!(serde_json::to_string(row).unwrap().contains(r#""ppid":null,"pgid":null,"sid":null"#));
     let mut infos = Collect::default();
     view::info::info(&dump, &mut infos).unwrap();
     assert!(infos.rows[0].is_pre_dump);
+    assert_eq!((infos.rows[0].tasks, infos.rows[0].threads), (2, None));
     assert!(infos.rows[0].warnings.iter().any(|text| text.contains("2 pagemaps but 0 pages files")));
     view::fds::fds(&dump, None, &mut Collect::default()).unwrap();
     view::sockets::sockets(&dump, &mut Collect::default()).unwrap();

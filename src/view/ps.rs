@@ -24,18 +24,18 @@ pub struct Ps {
     pub pid: u32,
     /// The thread; the task's own number in the row of a task.
     pub tid: u32,
-    /// Its parent; 0 if that is not in the dump.
-    pub ppid: u32,
+    /// Its parent; 0 if that is not in the dump. `None`, as the next two, in a pre-dump, which does not say.
+    pub ppid: Option<u32>,
     /// Its process group.
-    pub pgid: u32,
+    pub pgid: Option<u32>,
     /// Its session.
-    pub sid: u32,
+    pub sid: Option<u32>,
     /// Whether it runs.
     pub state: State,
     /// Of a zombie: how it ended.
     pub exit_code: Option<ExitCode>,
-    /// How many threads it has, itself included.
-    pub threads: usize,
+    /// How many threads it has, itself included; `None` in a pre-dump.
+    pub threads: Option<usize>,
     /// The user it acts as.
     pub uid: Option<u32>,
     /// The group it acts as.
@@ -102,12 +102,12 @@ impl Row for Ps {
         vec![
             Cell::text(self.pid),
             if is_thread { Cell::text(self.tid) } else { Cell::Empty },
-            task(Cell::text(self.ppid)),
-            task(Cell::text(self.pgid)),
-            task(Cell::text(self.sid)),
+            task(Cell::maybe(self.ppid)),
+            task(Cell::maybe(self.pgid)),
+            task(Cell::maybe(self.sid)),
             Cell::maybe(self.uid),
             task(state),
-            task(Cell::text(self.threads)),
+            task(Cell::maybe(self.threads)),
             match self.memory.saturating_add(self.memory_in_parent) {
                 0 => Cell::Empty,
                 memory => Cell::Size(memory),
@@ -152,6 +152,7 @@ fn row(
     out: &mut impl Rows<Ps>,
 ) -> Result<Ps> {
     let task = &branch.task;
+    let known = |number: u32| task.is_known().then_some(number);
     let exe = out.ok(task.exe())?.flatten();
     let process = core.map(|core| &core.process);
     let leader = core.map(|core| &core.leader);
@@ -160,12 +161,12 @@ fn row(
     Ok(Ps {
         pid: task.pid(),
         tid: task.pid(),
-        ppid: task.ppid(),
-        pgid: task.pgid(),
-        sid: task.sid(),
+        ppid: known(task.ppid()),
+        pgid: known(task.pgid()),
+        sid: known(task.sid()),
         state,
         exit_code: process.filter(|_| state == State::Zombie).map(|process| ExitCode::new(process.exit_code)),
-        threads: task.tids().len(),
+        threads: task.is_known().then_some(task.tids().len()),
         uid: credentials.filter(|_| state != State::Zombie).map(|credentials| credentials.euid),
         gid: credentials.filter(|_| state != State::Zombie).map(|credentials| credentials.egid),
         memory: memory.here.saturating_mul(page_size),
