@@ -13,7 +13,7 @@ use icecore::base::report::{Card, Cell, Collect, Row, Rows};
 use icecore::checkpoint::file::What;
 use icecore::checkpoint::signal::Handler;
 use icecore::checkpoint::space::Backing;
-use icecore::checkpoint::task::State;
+use icecore::checkpoint::task::{State, Task};
 use icecore::source::Source;
 use icecore::{Checkpoint, Error, Limits, Result, view};
 
@@ -268,6 +268,32 @@ fn a_pre_dump_has_memory_alone() {
     assert!(infos.rows[0].warnings.iter().any(|text| text.contains("2 pagemaps but 0 pages files")));
     view::fds::fds(&dump, None, &mut Collect::default()).unwrap();
     view::sockets::sockets(&dump, &mut Collect::default()).unwrap();
+}
+
+#[test]
+fn a_32_bit_task_is_told() {
+    let registers = |mode| (1..=27).fold(message(), |registers, number| registers.uint(number, 0)).uint(28, mode);
+    let floating = (1..=8).fold(message(), |registers, number| registers.uint(number, 0));
+    let core = |mode, login| {
+        let info = message().uint(1, 0).message(2, &registers(mode)).message(3, &floating);
+        let tc = (1..=5).fold(message(), |tc, number| tc.uint(number, u64::from(number == 1))).bytes(6, "task");
+        message().uint(1, 1).message(2, &info).message(3, &tc.uint(13, login))
+    };
+    let dump = Dump::new()
+        .image("inventory.img", "INVENTORY", &[inventory()])
+        .image("pstree.img", "PSTREE", &[task(1, 0), task(2, 1)])
+        .image("core-1.img", "CORE", &[core(1, 1000)])
+        .image("core-2.img", "CORE", &[core(2, u64::from(u32::MAX))]);
+    let dump = dump.open();
+    let mut rows = Collect::default();
+    view::ps::ps(&dump, view::ps::Options::default(), &mut rows).unwrap();
+    assert!(rows.problems.is_empty(), "{:?}", rows.problems);
+    let at = view::ps::Ps::COLUMNS.iter().position(|column| column.name == "ABI").unwrap();
+    let found: Vec<_> = rows.rows.iter().map(|row| (row.compat, row.cells()[at].clone())).collect();
+    assert_eq!(found, [(Some(false), Cell::Empty), (Some(true), Cell::Odd("32-bit".into()))]);
+    // nobody logged in as 2^32 - 1
+    let login = |task: &Task<'_>| task.core().unwrap().unwrap().process.loginuid;
+    assert_eq!(dump.tasks().unwrap().all().unwrap().iter().map(login).collect::<Vec<_>>(), [Some(1000), None]);
 }
 
 #[test]

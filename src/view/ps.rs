@@ -48,6 +48,8 @@ pub struct Ps {
     pub comm: Name,
     /// The program it runs.
     pub exe: Option<Name>,
+    /// Whether it is a 32-bit task of a 64-bit machine; `None` where the dump does not say.
+    pub compat: Option<bool>,
     /// Where it was.
     pub pc: Option<Address>,
     /// Its ancestors in the dump.
@@ -84,6 +86,7 @@ impl Row for Ps {
         Column::number("SID", 4),
         Column::number("UID", 3),
         Column::text("STATE", 1),
+        Column::text("ABI", 2),
         Column::number("THR", 2),
         Column::number("MEMORY", 1),
         Column::long("COMMAND", 0),
@@ -107,6 +110,7 @@ impl Row for Ps {
             task(Cell::maybe(self.sid)),
             Cell::maybe(self.uid),
             task(state),
+            if self.compat == Some(true) { Cell::Odd("32-bit".into()) } else { Cell::Empty },
             task(Cell::maybe(self.threads)),
             match self.memory.saturating_add(self.memory_in_parent) {
                 0 => Cell::Empty,
@@ -156,6 +160,7 @@ fn row(
     let exe = out.ok(task.exe())?.flatten();
     let process = core.map(|core| &core.process);
     let leader = core.map(|core| &core.leader);
+    let registers = leader.and_then(|leader| leader.registers);
     let state = process.map_or(State::Unknown, |process| process.state);
     let credentials = leader.and_then(|leader| leader.credentials.as_ref());
     Ok(Ps {
@@ -173,7 +178,8 @@ fn row(
         memory_in_parent: memory.parent.saturating_mul(page_size),
         comm: process.map(|process| process.comm.clone()).unwrap_or_default(),
         exe,
-        pc: leader.and_then(|leader| leader.registers).map(|registers| registers.pc),
+        compat: registers.map(|registers| registers.compat),
+        pc: registers.map(|registers| registers.pc),
         depth: branch.depth,
         branch: line,
     })
@@ -191,6 +197,7 @@ fn threads(task: &Task<'_>, leader: &Ps, out: &mut impl Rows<Ps>) -> Result<()> 
             memory_in_parent: 0,
             comm,
             exe: None,
+            compat: registers.map(|registers| registers.compat),
             pc: registers.map(|registers| registers.pc),
             branch: leader.branch.replace("├─ ", "│  ").replace("└─ ", "   ") + "· ",
             ..leader.clone()
