@@ -202,7 +202,8 @@ fn check_maps(name: &str, task: &Task<'_>, said: &Said) {
                 let memfd = memfd.clone().expect(&place).to_string();
                 assert!(file(&memfd) || file(&format!("/memfd:{memfd}")), "{place}: {what} {memfd}");
             }
-            Backing::Stack => assert!(what == "[stack]" || what.is_empty(), "{place}: {what}"),
+            Backing::Stack => assert_eq!(what, "[stack]", "{place}"),
+            Backing::GrowsDown => assert_eq!((what.as_str(), task.pid()), ("", 121), "{place}"),
             Backing::Heap => assert_eq!(what, "[heap]", "{place}"),
             Backing::Vdso => assert_eq!(what, "[vdso]", "{place}"),
             Backing::Vvar => assert!(what.starts_with("[vvar"), "{place}: {what}"),
@@ -341,6 +342,31 @@ fn sockets_have_peers_and_queues() {
     assert_eq!(inet(14).state, "fin-wait-2");
     let queues = dump.tcp_queues(inet(5).ino).unwrap().unwrap();
     assert_eq!((queues.received, queues.sent), (14, 0));
+}
+
+#[test]
+fn flags_and_advice_of_mappings() {
+    let dump = open("tree");
+    let mappings = task(&dump, 121).mappings().unwrap().all().unwrap();
+    let marked: Vec<_> = mappings
+        .iter()
+        .filter(|mapping| !mapping.vm_flags().is_empty())
+        .map(|mapping| (mapping.start.0, mapping.vm_flags().join(",")))
+        .collect();
+    let expected = [
+        (0x1051_0000, "growsdown"),
+        (0x1060_0000, "locked"),
+        (0x1090_0000, "dontdump"),
+        (0x10a0_0000, "mergeable"),
+        (0x10b0_0000, "wipeonfork"),
+        (0x1000_0000_0000, "noreserve"),
+    ];
+    for (start, flags) in expected {
+        assert!(marked.contains(&(start, flags.to_owned())), "{start:x}: {marked:x?}");
+    }
+    let grows: Vec<_> = mappings.iter().filter(|mapping| mapping.backing == Backing::GrowsDown).collect();
+    assert_eq!(grows.iter().map(|mapping| mapping.start.0).collect::<Vec<_>>(), [0x1051_0000]);
+    assert_eq!(mappings.iter().filter(|mapping| mapping.backing == Backing::Stack).count(), 1);
 }
 
 #[test]

@@ -176,10 +176,6 @@ impl Checkpoint {
         Image::of_kind(&name.file, name.kind, name.id, self.source.open(&name.file)?, self.limits)
     }
 
-    fn has(&self, kind: Kind, id: u64) -> bool {
-        self.images_of(kind).binary_search_by_key(&id, |image| image.id).is_ok()
-    }
-
     /// Every entry of an image as a `T`; none where the dump lacks the image.
     fn each<T: Object>(&self, kind: Kind, id: u64) -> Result<Vec<Result<T>>> {
         match self.find(kind, id)? {
