@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
-use crate::base::{Error, Listing, Name, Result};
+use crate::base::{Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::fd::{Fd, Holder};
 use crate::checkpoint::file::{File, FileType, What};
@@ -156,18 +156,13 @@ pub fn fds<'d, R>(dump: &'d Checkpoint, pid: Option<u32>, out: &mut R) -> Result
 where
     R: Rows<FdRow<'d>>,
 {
-    let Listing { items: tasks, problems } = dump.tasks()?;
+    let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
     out.problems(problems)?;
-    if let Some(pid) = pid
-        && !tasks.iter().any(|task| task.pid() == pid)
-    {
-        return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
-    }
     out.problems(dump.files()?.problems.iter().cloned())?;
     out.problems(dump.fd_problems()?.iter().cloned())?;
     out.problems(dump.queue_problems().iter().cloned())?;
     let mut ends = Ends { dump, known: HashMap::new() };
-    for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
+    for task in &tasks {
         of_task(task, &mut ends, out)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
-use crate::base::{Error, Listing, Result};
+use crate::base::{Listing, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::Remap;
 use crate::checkpoint::space::{Backing, Mapping};
@@ -84,14 +84,9 @@ impl Row for Map {
 ///
 /// Errors: the tasks cannot be listed, there is no such task, or `out` ends the question.
 pub fn maps(dump: &Checkpoint, pid: Option<u32>, out: &mut impl Rows<Map>) -> Result<()> {
-    let Listing { items: tasks, problems } = dump.tasks()?;
+    let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
     out.problems(problems)?;
-    if let Some(pid) = pid
-        && !tasks.iter().any(|task| task.pid() == pid)
-    {
-        return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
-    }
-    for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
+    for task in &tasks {
         let Some(Listing { items, problems }) = out.ok(task.mappings())? else { continue };
         for mapping in items {
             out.row(Map { pid: task.pid(), size: mapping.size(), vm_flags: mapping.vm_flags(), mapping })?;
