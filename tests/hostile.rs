@@ -88,6 +88,25 @@ fn tasks_that_are_their_own_ancestors() {
 }
 
 #[test]
+fn what_a_list_lost_is_not_called_missing() {
+    let dump = Dump::new().image("pstree.img", "PSTREE", &[task(1, 0), message().uint(1, 2), task(3, 1)]);
+    let dump = dump.open();
+    assert_eq!(dump.task(3).unwrap().ppid(), 1);
+    // the broken entry may have been it
+    assert_eq!(dump.task(2).unwrap_err().entry(), Some(1));
+    let results: Vec<_> = dump.tasks().unwrap().results().collect();
+    assert_eq!(results.iter().map(|result| result.is_ok()).collect::<Vec<_>>(), [true, true, false]);
+    assert!(dump.tasks().unwrap().all().is_err());
+    // of one task too, that the list is broken is told
+    let mut rows = Collect::default();
+    view::maps::maps(&dump, Some(3), &mut rows).unwrap();
+    assert_eq!(rows.problems.len(), 1);
+    let whole = Dump::new().image("pstree.img", "PSTREE", &[task(1, 0)]);
+    let error = whole.open().task(2).unwrap_err();
+    assert_eq!(error.to_string(), "the dump has no task 2 (`icecore ps` lists them)");
+}
+
+#[test]
 fn a_chain_of_many_generations() {
     let tasks: Vec<Message> = (1..=100_000).map(|pid| task(pid, pid - 1)).collect();
     let dump = Dump::new().image("inventory.img", "INVENTORY", &[inventory()]).image("pstree.img", "PSTREE", &tasks);
