@@ -16,6 +16,11 @@ pub trait Rows<R> {
     /// Takes an error that concerns one object; the question goes on with the next.
     fn problem(&mut self, error: Error) -> Result<()>;
 
+    /// Is told in a sentence why there are no rows, where that is no error. Passed over unless the taker wants it.
+    fn note(&mut self, _why: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// The value, or `None` after the error was taken.
     fn ok<T>(&mut self, result: Result<T>) -> Result<Option<T>>
     where
@@ -43,11 +48,13 @@ pub struct Collect<R> {
     pub rows: Vec<R>,
     /// The errors that concern one object each.
     pub problems: Vec<Error>,
+    /// Why there are no rows.
+    pub notes: Vec<String>,
 }
 
 impl<R> Default for Collect<R> {
     fn default() -> Self {
-        Self { rows: Vec::new(), problems: Vec::new() }
+        Self { rows: Vec::new(), problems: Vec::new(), notes: Vec::new() }
     }
 }
 
@@ -59,6 +66,11 @@ impl<R> Rows<R> for Collect<R> {
 
     fn problem(&mut self, error: Error) -> Result<()> {
         self.problems.push(error);
+        Ok(())
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.notes.push(why.to_owned());
         Ok(())
     }
 }

@@ -7,8 +7,9 @@ use anstream::ColorChoice;
 use serde::Serialize;
 
 use super::args::{Color, Show};
+use super::problems::Problems;
 use super::table::{Style, Table};
-use super::{Outcome, complain};
+use super::{Outcome, complain, remark};
 use crate::base::report::{Card, Cell, Row, Rows};
 use crate::base::{Error, Result};
 
@@ -30,12 +31,9 @@ struct Out {
     format: Format,
     style: Style,
     stdout: BufWriter<StdoutLock<'static>>,
-    problems: u64,
+    problems: Problems,
     rows: u64,
 }
-
-/// So many errors are told; a broken dump may have one for each of a million entries.
-const TOLD: u64 = 20;
 
 pub(super) fn failed(error: io::Error) -> Error {
     Error::io("cannot write to standard output", error)
@@ -57,7 +55,7 @@ impl Out {
             (_, true) => Format::Ndjson,
             _ => Format::Text,
         };
-        Self { format, style, stdout: BufWriter::new(stdout.lock()), problems: 0, rows: 0 }
+        Self { format, style, stdout: BufWriter::new(stdout.lock()), problems: Problems::default(), rows: 0 }
     }
 
     fn raw(&mut self, text: &str) -> Result<()> {
@@ -69,8 +67,7 @@ impl Out {
     }
 
     fn problem(&mut self, error: &Error) -> Result<()> {
-        self.problems = self.problems.saturating_add(1);
-        if self.problems <= TOLD {
+        if self.problems.count() {
             // what was said before it comes before it, where both go to one terminal
             self.stdout.flush().map_err(failed)?;
             complain(error);
@@ -78,12 +75,18 @@ impl Out {
         Ok(())
     }
 
+    fn note(&mut self, why: &str) -> Result<()> {
+        // errors are reason enough
+        if self.problems.is_empty() {
+            self.stdout.flush().map_err(failed)?;
+            remark(why);
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<Outcome> {
         self.stdout.flush().map_err(failed)?;
-        if self.problems > TOLD {
-            complain(&Error::format(format!("{} more such errors", self.problems.saturating_sub(TOLD))));
-        }
-        Ok(if self.problems == 0 { Outcome::Done } else { Outcome::Found })
+        Ok(self.problems.finish())
     }
 }
 
@@ -119,6 +122,10 @@ impl<R: Row> Rows<R> for Report {
 
     fn problem(&mut self, error: Error) -> Result<()> {
         self.out.problem(&error)
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.out.note(why)
     }
 }
 
@@ -181,6 +188,10 @@ impl<C: Card> Rows<C> for Cards {
 
     fn problem(&mut self, error: Error) -> Result<()> {
         self.out.problem(&error)
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.out.note(why)
     }
 }
 
