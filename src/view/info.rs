@@ -127,7 +127,7 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
         }
         info.inventory = Some(inventory.clone());
     }
-    info.is_pre_dump = dump.images_of(Kind::Pstree).is_empty() && !dump.images_of(Kind::Pagemap).is_empty();
+    info.is_pre_dump = dump.is_pre_dump();
     tasks(dump, &mut info, out)?;
     if let Some(census) = out.ok(dump.census())? {
         let by_type = census.by_type.iter();

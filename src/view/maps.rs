@@ -86,12 +86,14 @@ impl Row for Map {
 pub fn maps(dump: &Checkpoint, pid: Option<u32>, out: &mut impl Rows<Map>) -> Result<()> {
     let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
     out.problems(problems)?;
+    let mut is_empty = true;
     for task in &tasks {
         let Some(Listing { items, problems }) = out.ok(task.mappings())? else { continue };
+        is_empty &= items.is_empty();
         for mapping in items {
             out.row(Map { pid: task.pid(), size: mapping.size(), vm_flags: mapping.vm_flags(), mapping })?;
         }
         out.problems(problems)?;
     }
-    Ok(())
+    if is_empty { out.note(&dump.why_none("mappings", pid)) } else { Ok(()) }
 }

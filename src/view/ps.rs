@@ -128,6 +128,9 @@ impl Row for Ps {
 pub fn ps(dump: &Checkpoint, options: Options, out: &mut impl Rows<Ps>) -> Result<()> {
     let Listing { items: tree, problems } = dump.tree()?;
     out.problems(problems)?;
+    if tree.is_empty() {
+        return out.note(&dump.why_none("tasks", None));
+    }
     // decoded once for all programs
     out.ok(dump.files())?;
     let page_size = dump.page_size();
