@@ -285,8 +285,15 @@ fn a_pre_dump_has_memory_alone() {
     assert!(infos.rows[0].is_pre_dump);
     assert_eq!((infos.rows[0].tasks, infos.rows[0].threads), (2, None));
     assert!(infos.rows[0].warnings.iter().any(|text| text.contains("2 pagemaps but 0 pages files")));
-    view::fds::fds(&dump, None, &mut Collect::default()).unwrap();
-    view::sockets::sockets(&dump, &mut Collect::default()).unwrap();
+    let (mut fds, mut maps) = (Collect::default(), Collect::default());
+    let (mut sockets, mut mounts) = (Collect::default(), Collect::default());
+    view::fds::fds(&dump, None, &mut fds).unwrap();
+    view::maps::maps(&dump, Some(4), &mut maps).unwrap();
+    view::sockets::sockets(&dump, &mut sockets).unwrap();
+    view::mounts::mounts(&dump, &mut mounts).unwrap();
+    let notes = [fds.notes, maps.notes, sockets.notes, mounts.notes].concat();
+    let what = ["descriptors", "mappings", "sockets", "mounts"];
+    assert_eq!(notes, what.map(|what| format!("a pre-dump is memory alone: it lists no {what}")));
 }
 
 #[test]

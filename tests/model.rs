@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::writer::{self, message};
-use icecore::Checkpoint;
+use icecore::base::report::{Cell, Collect, Row};
 use icecore::checkpoint::fd::Holder;
 use icecore::checkpoint::file::{File, FileType, What};
 use icecore::checkpoint::socket::UnixName;
 use icecore::checkpoint::space::Backing;
 use icecore::checkpoint::task::{State, Task};
+use icecore::{Checkpoint, view};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -342,6 +343,28 @@ fn sockets_have_peers_and_queues() {
     assert_eq!(inet(14).state, "fin-wait-2");
     let queues = dump.tcp_queues(inet(5).ino).unwrap().unwrap();
     assert_eq!((queues.received, queues.sent), (14, 0));
+    let files = dump.files().unwrap();
+    let awaits: Vec<_> = files.iter().filter(|file| files.awaits_accept(file)).collect();
+    assert_eq!(awaits.iter().map(|file| file.id).collect::<Vec<_>>(), [file(&dump, 105, 35).id]);
+}
+
+#[test]
+fn what_waits_is_told_of_descriptors() {
+    let dump = open("tree");
+    let mut rows = Collect::default();
+    view::fds::fds(&dump, None, &mut rows).unwrap();
+    assert!(rows.problems.is_empty() && rows.notes.is_empty());
+    let at = view::fds::FdRow::COLUMNS.iter().position(|column| column.name == "WHAT").unwrap();
+    let what = |pid, fd| match &rows.rows.iter().find(|row| (row.pid, row.fd) == (pid, Some(fd))).unwrap().cells()[at] {
+        Cell::Text(text) => text.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(what(105, 35), "unix stream established -> 104/32, not accepted yet");
+    assert_eq!(what(105, 33), "unix stream established <-> 104/34");
+    assert_eq!(what(106, 4), "tcp 127.0.0.1:7002 -> 127.0.0.1:7001 established, 18 bytes wait");
+    let both = |fd| rows.rows.iter().find(|row| (row.pid, row.fd) == (106, Some(fd))).unwrap().tcp_queues.unwrap();
+    assert_eq!(both(6).received + both(7).sent, 20000);
+    assert_eq!(what(106, 7).rsplit(", ").next().unwrap(), format!("{} bytes not acknowledged", both(7).sent));
 }
 
 #[test]
