@@ -116,11 +116,11 @@ pub enum NamespaceDetail {
         /// Of groups.
         gid_map: Vec<Extent>,
     },
-    /// Offsets of clocks, in nanoseconds.
+    /// What its clocks said at the dump, in nanoseconds; from there they go on at restore.
     Time {
-        /// Of the monotonic clock.
+        /// The monotonic clock.
         monotonic: i128,
-        /// Of the clock that counts from boot.
+        /// The clock that counts from boot.
         boottime: i128,
     },
     /// It is made from outside at restore.
