@@ -351,6 +351,26 @@ fn a_broken_image_costs_only_itself() {
     assert_eq!(maps.problems[0].image(), Some("mm-2.img"));
 }
 
+#[test]
+fn info_tells_a_broken_image_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(common::corpus::data().join("tree")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let files = std::fs::read(folder.path().join("files.img")).unwrap();
+    let mut broken = files.clone();
+    broken[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+    for content in [&files[..files.len() - 3], &files[..6], &broken] {
+        std::fs::write(folder.path().join("files.img"), content).unwrap();
+        let mut infos = Collect::default();
+        view::info::info(&Checkpoint::open(folder.path()).unwrap(), &mut infos).unwrap();
+        assert_eq!(infos.problems.len(), 1, "{:?}", infos.problems);
+        assert_eq!(infos.problems[0].image(), Some("files.img"));
+        assert_eq!(infos.rows[0].tasks, 20);
+    }
+}
+
 /// A dump in memory.
 struct Memory {
     names: Vec<String>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::base::report::{Card, Cell, Fact, Rows};
+use crate::base::report::{Card, Cell, Fact, Once, Rows};
 use crate::base::{Listing, Name, Result, Size};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::{DumpStats, Inventory};
@@ -113,6 +113,7 @@ fn plural(count: usize, one: &str) -> String {
 ///
 /// Errors: `out` ends the question. What is broken is a problem, and the rest is told.
 pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
+    let out = &mut Once::new(out);
     let mut info = Info { path: dump.source().name().to_owned(), ..Info::default() };
     count_files(dump, &mut info);
     if let Some(inventory) = out.ok(dump.inventory())? {
