@@ -197,6 +197,33 @@ fn tables_are_found_without_the_inventory() {
 }
 
 #[test]
+fn a_broken_table_is_told_with_its_descriptors() {
+    let dump = Dump::new()
+        .image("inventory.img", "INVENTORY", &[inventory()])
+        .image("pstree.img", "PSTREE", &[task(1, 0), task(2, 1), task(3, 1)])
+        .image("ids-1.img", "IDS", &[ids(1)])
+        .image("ids-2.img", "IDS", &[ids(2)])
+        .image("ids-3.img", "IDS", &[message().uint(1, 1)])
+        .image("fdinfo-1.img", "FDINFO", &[fd(1, 1, 0)])
+        .image("fdinfo-2.img", "FDINFO", &[fd(1, 1, 0), message().uint(1, 1), fd(1, 1, 2)]);
+    let dump = dump.open();
+    let fds = |pid| {
+        let listing = dump.task(pid).unwrap().fds().unwrap();
+        let images: Vec<_> = listing.problems.iter().map(|error| error.image().unwrap().to_owned()).collect();
+        (listing.len(), images.join(" "))
+    };
+    assert_eq!(fds(1), (1, String::new()));
+    assert_eq!(fds(2), (2, "fdinfo-2.img".to_owned()));
+    assert_eq!(fds(3), (0, "ids-3.img".to_owned()));
+    // and once by the question
+    let mut rows = Collect::default();
+    view::fds::fds(&dump, None, &mut rows).unwrap();
+    let told: Vec<_> = rows.problems.iter().filter_map(Error::image).collect();
+    assert_eq!(told.iter().filter(|image| **image == "fdinfo-2.img").count(), 1, "{told:?}");
+    assert!(told.contains(&"ids-3.img"), "{told:?}");
+}
+
+#[test]
 fn a_dump_of_an_old_criu() {
     let zeros = |from: u32, to: u32| (from..=to).fold(message(), |entry, number| entry.uint(number, 0));
     let mm = (1..=12).fold(message(), |mm, number| mm.uint(number, if number == 12 { 7 } else { 0 }));

@@ -41,6 +41,7 @@ pub struct Holder {
 struct Table {
     pids: Vec<u32>,
     fds: Vec<v1::FdinfoEntry>,
+    problems: Vec<Error>,
 }
 
 /// All tables of descriptors, and who holds what.
@@ -48,6 +49,8 @@ struct Table {
 pub(crate) struct Tables {
     tables: Vec<Table>,
     by_pid: HashMap<u32, usize>,
+    /// Tasks of which it cannot be told which table is theirs.
+    lost: HashMap<u32, Error>,
     /// For each file: in which table under which number.
     holders: HashMap<(FileType, u32), Vec<(usize, u32)>>,
     problems: Vec<Error>,
@@ -62,7 +65,8 @@ pub(crate) struct Queues {
 }
 
 impl<'a> Task<'a> {
-    /// Its descriptors, in the order of the dump. A zombie has none.
+    /// Its descriptors, in the order of the dump. A zombie has none. What could not be read of its table is among
+    /// [`Listing::problems`].
     ///
     /// Errors: the list of tasks or the image of files cannot be opened.
     pub fn fds(&self) -> Result<Listing<Fd<'a>>> {
@@ -78,7 +82,9 @@ impl<'a> Task<'a> {
             file: files.get(FileType(entry.r#type), entry.id),
         };
         let fds = table.map(|table| table.fds.as_slice()).unwrap_or_default();
-        Ok(Listing { items: fds.iter().map(fd).collect(), problems: Vec::new() })
+        let broken = table.map(|table| table.problems.as_slice()).unwrap_or_default();
+        let problems = broken.iter().chain(tables.lost.get(&self.pid())).cloned().collect();
+        Ok(Listing { items: fds.iter().map(fd).collect(), problems })
     }
 }
 
@@ -106,7 +112,8 @@ impl Checkpoint {
                 Ok(None) if per_id => continue,
                 Ok(_) => task.pid(),
                 Err(error) => {
-                    tables.problems.push(error);
+                    tables.problems.push(error.clone());
+                    tables.lost.insert(task.pid(), error);
                     continue;
                 }
             };
@@ -120,18 +127,15 @@ impl Checkpoint {
             }
             let Listing { items: fds, problems } = match self.entries_of::<v1::FdinfoEntry>(Kind::Fdinfo, id) {
                 Ok(listing) => listing,
-                Err(error) => {
-                    tables.problems.push(error);
-                    Listing::default()
-                }
+                Err(error) => Listing { items: Vec::new(), problems: vec![error] },
             };
-            tables.problems.extend(problems);
+            tables.problems.extend(problems.iter().cloned());
             let position = tables.tables.len();
             for entry in &fds {
                 let key = (FileType(entry.r#type), entry.id);
                 tables.holders.entry(key).or_default().push((position, entry.fd));
             }
-            tables.tables.push(Table { pids: vec![task.pid()], fds });
+            tables.tables.push(Table { pids: vec![task.pid()], fds, problems });
             tables.by_pid.insert(task.pid(), position);
             by_id.insert(id, position);
         }
@@ -149,7 +153,8 @@ impl Checkpoint {
         !all_in(&pids) || all_in(&shared)
     }
 
-    /// What could not be read of the tables of descriptors, and the inventory if it does not say whose is which; whose descriptors these were is then not known.
+    /// What could not be read of the tables of descriptors: [`Task::fds`] has what concerns one task. The inventory is
+    /// among it where it does not say how tables are numbered.
     ///
     /// Errors: the list of tasks cannot be opened.
     pub fn fd_problems(&self) -> Result<&[Error]> {

@@ -199,7 +199,8 @@ where
             is_empty = false;
         }
     }
-    let Listing { items: fds, problems } = task.fds()?;
+    // what is wrong with its table was told with what is wrong with all
+    let Listing { items: fds, .. } = task.fds()?;
     let mut by_number: HashMap<u32, Fd<'d>> = HashMap::new();
     for fd in &fds {
         let place = (Role::Descriptor, Some(fd.fd), fd.cloexec);
@@ -213,7 +214,6 @@ where
         out.row(row)?;
         is_empty = false;
     }
-    out.problems(problems)?;
     Ok(is_empty)
 }
 
