@@ -5,6 +5,9 @@
 //! use rayon::iter::ParallelIterator;
 //!
 //! let dump = Checkpoint::open("dump/")?;
+//! for task in dump.tasks()?.all()? {                    // all of them, or the first error
+//!     println!("{} has {} descriptors", task.pid(), task.fds()?.len());
+//! }
 //! let files = dump.image(Kind::Files)?;                 // mapped, nothing decoded
 //! let file = files.get(17)?.decode::<FileEntry>()?;     // one entry; its bytes are slices of the map
 //! let ids: Vec<u32> = files.par_iter().map(|entry| Ok(entry?.decode::<FileEntry>()?.id)).collect::<icecore::Result<_>>()?;
@@ -16,6 +19,9 @@
 //! [`Checkpoint`] is for those who want answers: tasks, descriptors, sockets, mounts. [`Image`] and [`Entry`] are for
 //! those who know the format: spans and slices, without allocating. Between them, [`Entry::decode`] gives structs and
 //! [`object::json`] gives crit's JSON, both ways.
+//!
+//! What is broken costs only itself: lists come as a [`Listing`](base::Listing), which has the errors beside what could
+//! be read. A plain loop over one passes the errors over; `all()` and `results()` do not.
 //!
 //! # The format, version 1
 //!

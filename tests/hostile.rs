@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::writer::{File, Message, message};
-use icecore::base::report::{Card, Collect, Row, Rows};
+use icecore::base::report::{Card, Cell, Collect, Row, Rows};
 use icecore::checkpoint::file::What;
 use icecore::checkpoint::signal::Handler;
 use icecore::checkpoint::space::Backing;
-use icecore::checkpoint::task::State;
+use icecore::checkpoint::task::{State, Task};
 use icecore::source::Source;
 use icecore::{Checkpoint, Error, Limits, Result, view};
 
@@ -88,6 +88,25 @@ fn tasks_that_are_their_own_ancestors() {
 }
 
 #[test]
+fn what_a_list_lost_is_not_called_missing() {
+    let dump = Dump::new().image("pstree.img", "PSTREE", &[task(1, 0), message().uint(1, 2), task(3, 1)]);
+    let dump = dump.open();
+    assert_eq!(dump.task(3).unwrap().ppid(), 1);
+    // the broken entry may have been it
+    assert_eq!(dump.task(2).unwrap_err().entry(), Some(1));
+    let results: Vec<_> = dump.tasks().unwrap().results().collect();
+    assert_eq!(results.iter().map(|result| result.is_ok()).collect::<Vec<_>>(), [true, true, false]);
+    assert!(dump.tasks().unwrap().all().is_err());
+    // of one task too, that the list is broken is told
+    let mut rows = Collect::default();
+    view::maps::maps(&dump, Some(3), &mut rows).unwrap();
+    assert_eq!(rows.problems.len(), 1);
+    let whole = Dump::new().image("pstree.img", "PSTREE", &[task(1, 0)]);
+    let error = whole.open().task(2).unwrap_err();
+    assert_eq!(error.to_string(), "the dump has no task 2 (`icecore ps` lists them)");
+}
+
+#[test]
 fn a_chain_of_many_generations() {
     let tasks: Vec<Message> = (1..=100_000).map(|pid| task(pid, pid - 1)).collect();
     let dump = Dump::new().image("inventory.img", "INVENTORY", &[inventory()]).image("pstree.img", "PSTREE", &tasks);
@@ -136,11 +155,72 @@ fn references_that_lead_nowhere() {
 }
 
 fn what(row: &view::fds::FdRow<'_>) -> String {
-    use icecore::base::report::{Cell, Row};
     match &row.cells()[6] {
         Cell::Text(text) | Cell::Odd(text) => text.to_string(),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn tables_are_found_without_the_inventory() {
+    // 3 is the pid of one task and the number of the other's table
+    let dump = |tables: [(&str, u64); 2]| {
+        let files =
+            [(1, "/one"), (2, "/two")].map(|(id, path)| message().uint(1, 1).uint(2, id).message(3, &reg(id, path)));
+        let mut dump = Dump::new()
+            .image("pstree.img", "PSTREE", &[task(3, 0), task(8, 3)])
+            .image("core-3.img", "CORE", &[core("one", 1)])
+            .image("core-8.img", "CORE", &[core("two", 1)])
+            .image("ids-3.img", "IDS", &[ids(2)])
+            .image("ids-8.img", "IDS", &[ids(3)])
+            .image("files.img", "FILES", &files);
+        for (name, file) in tables {
+            dump = dump.image(name, "FDINFO", &[fd(file, 1, 0)]);
+        }
+        dump
+    };
+    let found = |dump: &Dump| {
+        let dump = dump.open();
+        let mut rows = Collect::default();
+        view::fds::fds(&dump, None, &mut rows).unwrap();
+        let problems: Vec<_> = rows.problems.iter().map(|error| error.image().unwrap().to_owned()).collect();
+        (rows.rows.iter().map(|row| (row.pid, what(row))).collect::<Vec<_>>(), problems)
+    };
+    let expected = [(3, "/one".to_owned()), (8, "/two".to_owned())];
+    let by_id = dump([("fdinfo-2.img", 1), ("fdinfo-3.img", 2)]);
+    assert_eq!(found(&by_id), (expected.to_vec(), vec!["inventory.img".to_owned()]));
+    let by_task = dump([("fdinfo-3.img", 1), ("fdinfo-8.img", 2)]);
+    assert_eq!(found(&by_task), (expected.to_vec(), vec!["inventory.img".to_owned()]));
+    // and what the inventory says is done, whatever the numbers look like
+    let by_task = by_task.image("inventory.img", "INVENTORY", &[message().uint(1, 2)]);
+    assert_eq!(found(&by_task), (expected.to_vec(), vec![]));
+}
+
+#[test]
+fn a_broken_table_is_told_with_its_descriptors() {
+    let dump = Dump::new()
+        .image("inventory.img", "INVENTORY", &[inventory()])
+        .image("pstree.img", "PSTREE", &[task(1, 0), task(2, 1), task(3, 1)])
+        .image("ids-1.img", "IDS", &[ids(1)])
+        .image("ids-2.img", "IDS", &[ids(2)])
+        .image("ids-3.img", "IDS", &[message().uint(1, 1)])
+        .image("fdinfo-1.img", "FDINFO", &[fd(1, 1, 0)])
+        .image("fdinfo-2.img", "FDINFO", &[fd(1, 1, 0), message().uint(1, 1), fd(1, 1, 2)]);
+    let dump = dump.open();
+    let fds = |pid| {
+        let listing = dump.task(pid).unwrap().fds().unwrap();
+        let images: Vec<_> = listing.problems.iter().map(|error| error.image().unwrap().to_owned()).collect();
+        (listing.len(), images.join(" "))
+    };
+    assert_eq!(fds(1), (1, String::new()));
+    assert_eq!(fds(2), (2, "fdinfo-2.img".to_owned()));
+    assert_eq!(fds(3), (0, "ids-3.img".to_owned()));
+    // and once by the question
+    let mut rows = Collect::default();
+    view::fds::fds(&dump, None, &mut rows).unwrap();
+    let told: Vec<_> = rows.problems.iter().filter_map(Error::image).collect();
+    assert_eq!(told.iter().filter(|image| **image == "fdinfo-2.img").count(), 1, "{told:?}");
+    assert!(told.contains(&"ids-3.img"), "{told:?}");
 }
 
 #[test]
@@ -219,12 +299,54 @@ fn a_pre_dump_has_memory_alone() {
     let found: Vec<_> = rows.rows.iter().map(|row| (row.pid, row.state, row.memory)).collect();
     assert_eq!(found, [(4, State::Unknown, 12288), (9, State::Unknown, 12288)]);
     assert!(rows.problems.is_empty());
+    // nothing is made up of what it does not say
+    let row = &rows.rows[0];
+    assert_eq!((row.ppid, row.pgid, row.sid, row.threads), (None, None, None, None));
+    let cells = row.cells();
+    for (column, cell) in view::ps::Ps::COLUMNS.iter().zip(&cells) {
+        assert!(["PID", "STATE", "MEMORY", "COMMAND"].contains(&column.name) || *cell == Cell::Empty, "{column:?}");
+    }
+    assert!(serde_json::to_string(row).unwrap().contains(r#""ppid":null,"pgid":null,"sid":null"#));
     let mut infos = Collect::default();
     view::info::info(&dump, &mut infos).unwrap();
     assert!(infos.rows[0].is_pre_dump);
+    assert_eq!((infos.rows[0].tasks, infos.rows[0].threads), (2, None));
     assert!(infos.rows[0].warnings.iter().any(|text| text.contains("2 pagemaps but 0 pages files")));
-    view::fds::fds(&dump, None, &mut Collect::default()).unwrap();
-    view::sockets::sockets(&dump, &mut Collect::default()).unwrap();
+    let (mut fds, mut maps) = (Collect::default(), Collect::default());
+    let (mut sockets, mut mounts) = (Collect::default(), Collect::default());
+    view::fds::fds(&dump, None, &mut fds).unwrap();
+    view::maps::maps(&dump, Some(4), &mut maps).unwrap();
+    view::sockets::sockets(&dump, &mut sockets).unwrap();
+    view::mounts::mounts(&dump, &mut mounts).unwrap();
+    let notes = [fds.notes, maps.notes, sockets.notes, mounts.notes].concat();
+    let what = ["descriptors", "mappings", "sockets", "mounts"];
+    assert_eq!(notes, what.map(|what| format!("a pre-dump is memory alone: it lists no {what}")));
+}
+
+#[test]
+fn a_32_bit_task_is_told() {
+    let registers = |mode| (1..=27).fold(message(), |registers, number| registers.uint(number, 0)).uint(28, mode);
+    let floating = (1..=8).fold(message(), |registers, number| registers.uint(number, 0));
+    let core = |mode, login| {
+        let info = message().uint(1, 0).message(2, &registers(mode)).message(3, &floating);
+        let tc = (1..=5).fold(message(), |tc, number| tc.uint(number, u64::from(number == 1))).bytes(6, "task");
+        message().uint(1, 1).message(2, &info).message(3, &tc.uint(13, login))
+    };
+    let dump = Dump::new()
+        .image("inventory.img", "INVENTORY", &[inventory()])
+        .image("pstree.img", "PSTREE", &[task(1, 0), task(2, 1)])
+        .image("core-1.img", "CORE", &[core(1, 1000)])
+        .image("core-2.img", "CORE", &[core(2, u64::from(u32::MAX))]);
+    let dump = dump.open();
+    let mut rows = Collect::default();
+    view::ps::ps(&dump, view::ps::Options::default(), &mut rows).unwrap();
+    assert!(rows.problems.is_empty(), "{:?}", rows.problems);
+    let at = view::ps::Ps::COLUMNS.iter().position(|column| column.name == "ABI").unwrap();
+    let found: Vec<_> = rows.rows.iter().map(|row| (row.compat, row.cells()[at].clone())).collect();
+    assert_eq!(found, [(Some(false), Cell::Empty), (Some(true), Cell::Odd("32-bit".into()))]);
+    // nobody logged in as 2^32 - 1
+    let login = |task: &Task<'_>| task.core().unwrap().unwrap().process.loginuid;
+    assert_eq!(dump.tasks().unwrap().all().unwrap().iter().map(login).collect::<Vec<_>>(), [Some(1000), None]);
 }
 
 #[test]
@@ -254,6 +376,26 @@ fn a_broken_image_costs_only_itself() {
     let mut maps = Collect::default();
     view::maps::maps(&dump, None, &mut maps).unwrap();
     assert_eq!(maps.problems[0].image(), Some("mm-2.img"));
+}
+
+#[test]
+fn info_tells_a_broken_image_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(common::corpus::data().join("tree")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let files = std::fs::read(folder.path().join("files.img")).unwrap();
+    let mut broken = files.clone();
+    broken[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+    for content in [&files[..files.len() - 3], &files[..6], &broken] {
+        std::fs::write(folder.path().join("files.img"), content).unwrap();
+        let mut infos = Collect::default();
+        view::info::info(&Checkpoint::open(folder.path()).unwrap(), &mut infos).unwrap();
+        assert_eq!(infos.problems.len(), 1, "{:?}", infos.problems);
+        assert_eq!(infos.problems[0].image(), Some("files.img"));
+        assert_eq!(infos.rows[0].tasks, 20);
+    }
 }
 
 /// A dump in memory.

@@ -30,6 +30,9 @@ const VERBS: [(&[&str], &str); 14] = [
     (&["sockets", "--json", "--no-map"], "sockets.json"),
 ];
 
+/// What is told where the tasks have no mounts of their own.
+const NO_MOUNTS: &str = "icecore: the tasks share CRIU's mount namespace: the dump lists no mounts\n";
+
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -62,7 +65,8 @@ fn every_question_on_every_dump() {
             let words: Vec<&str> = words.iter().map(|word| if *word == "FIRST" { &*first } else { *word }).collect();
             let output = icecore(&[&words[..], &[name]].concat());
             let place = format!("{name}: {}", words.join(" "));
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{place}");
+            let told = if output.stdout.is_empty() { NO_MOUNTS } else { "" };
+            assert_eq!(String::from_utf8_lossy(&output.stderr), told, "{place}");
             assert_eq!(output.status.code(), Some(0), "{place}");
             let found = String::from_utf8(output.stdout).unwrap();
             assert!(!found.chars().any(|c| c.is_control() && c != '\n'), "{place}: control characters");
@@ -95,7 +99,23 @@ fn json_and_ndjson_say_the_same() {
         assert!(!lines.is_empty(), "{verb}");
         assert_eq!(document, serde_json::Value::Array(lines), "{verb}");
     }
-    assert_eq!(icecore(&["mounts", "--json", "python"]).stdout, b"[]\n");
+}
+
+#[test]
+fn nothing_to_show_is_explained() {
+    let zombie = |what: &str| format!("icecore: task 115 is a zombie: it has no {what} any more\n");
+    for (words, told) in [
+        (&["mounts", "python"][..], NO_MOUNTS.to_owned()),
+        (&["fds", "--pid", "115", "tree"], zombie("descriptors")),
+        (&["maps", "--pid", "115", "tree"], zombie("mappings")),
+    ] {
+        for (format, stdout) in [(&[][..], ""), (&["--json"], "[]\n"), (&["--ndjson"], "")] {
+            let output = icecore(&[words, format].concat());
+            assert_eq!(output.status.code(), Some(0), "{words:?} {format:?}");
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), stdout, "{words:?} {format:?}");
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), told, "{words:?} {format:?}");
+        }
+    }
 }
 
 #[test]
@@ -119,6 +139,32 @@ fn exit_codes() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with("icecore: core-110.img: entry 0: "), "{stderr}");
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 21);
+}
+
+#[test]
+fn limits_are_options() {
+    let told = |words: &[&str]| {
+        let output = icecore(words);
+        assert_ne!(output.status.code(), Some(0), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(told(&["info", "--max-files", "3", "tree"]).contains("Limits::files, or --max-files, raises it"));
+    assert!(told(&["fds", "--max-memory", "1", "tree"]).contains("Limits::memory, or --max-memory, raises it"));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, parent) in [("a", "../b"), ("b", "../c"), ("c", "")] {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::copy(corpus::data().join("python/inventory.img"), path.join("inventory.img")).unwrap();
+        if !parent.is_empty() {
+            std::os::unix::fs::symlink(parent, path.join("parent")).unwrap();
+        }
+    }
+    let first = folder.path().join("a");
+    let info = |parents: &str| icecore(&["info", "--json", "--max-parents", parents, first.to_str().unwrap()]);
+    assert_eq!(info("2").status.code(), Some(0));
+    let output = info("1");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("or --max-parents, raises the limit"));
 }
 
 #[test]

@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::writer::{self, message};
-use icecore::Checkpoint;
+use icecore::base::report::{Cell, Collect, Row};
 use icecore::checkpoint::fd::Holder;
 use icecore::checkpoint::file::{File, FileType, What};
+use icecore::checkpoint::ipc::Desc;
+use icecore::checkpoint::namespace::{Extent, NamespaceDetail, NamespaceKind};
 use icecore::checkpoint::socket::UnixName;
 use icecore::checkpoint::space::Backing;
 use icecore::checkpoint::task::{State, Task};
 use icecore::checkpoint::watch::Epoll;
+use icecore::{Checkpoint, view};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -203,7 +206,8 @@ fn check_maps(name: &str, task: &Task<'_>, said: &Said) {
                 let memfd = memfd.clone().expect(&place).to_string();
                 assert!(file(&memfd) || file(&format!("/memfd:{memfd}")), "{place}: {what} {memfd}");
             }
-            Backing::Stack => assert!(what == "[stack]" || what.is_empty(), "{place}: {what}"),
+            Backing::Stack => assert_eq!(what, "[stack]", "{place}"),
+            Backing::GrowsDown => assert_eq!((what.as_str(), task.pid()), ("", 121), "{place}"),
             Backing::Heap => assert_eq!(what, "[heap]", "{place}"),
             Backing::Vdso => assert_eq!(what, "[vdso]", "{place}"),
             Backing::Vvar => assert!(what.starts_with("[vvar"), "{place}: {what}"),
@@ -342,6 +346,53 @@ fn sockets_have_peers_and_queues() {
     assert_eq!(inet(14).state, "fin-wait-2");
     let queues = dump.tcp_queues(inet(5).ino).unwrap().unwrap();
     assert_eq!((queues.received, queues.sent), (14, 0));
+    let files = dump.files().unwrap();
+    let awaits: Vec<_> = files.iter().filter(|file| files.awaits_accept(file)).collect();
+    assert_eq!(awaits.iter().map(|file| file.id).collect::<Vec<_>>(), [file(&dump, 105, 35).id]);
+}
+
+#[test]
+fn what_waits_is_told_of_descriptors() {
+    let dump = open("tree");
+    let mut rows = Collect::default();
+    view::fds::fds(&dump, None, &mut rows).unwrap();
+    assert!(rows.problems.is_empty() && rows.notes.is_empty());
+    let at = view::fds::FdRow::COLUMNS.iter().position(|column| column.name == "WHAT").unwrap();
+    let what = |pid, fd| match &rows.rows.iter().find(|row| (row.pid, row.fd) == (pid, Some(fd))).unwrap().cells()[at] {
+        Cell::Text(text) => text.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(what(105, 35), "unix stream established -> 104/32, not accepted yet");
+    assert_eq!(what(105, 33), "unix stream established <-> 104/34");
+    assert_eq!(what(106, 4), "tcp 127.0.0.1:7002 -> 127.0.0.1:7001 established, 18 bytes wait");
+    let both = |fd| rows.rows.iter().find(|row| (row.pid, row.fd) == (106, Some(fd))).unwrap().tcp_queues.unwrap();
+    assert_eq!(both(6).received + both(7).sent, 20000);
+    assert_eq!(what(106, 7).rsplit(", ").next().unwrap(), format!("{} bytes not acknowledged", both(7).sent));
+}
+
+#[test]
+fn flags_and_advice_of_mappings() {
+    let dump = open("tree");
+    let mappings = task(&dump, 121).mappings().unwrap().all().unwrap();
+    let marked: Vec<_> = mappings
+        .iter()
+        .filter(|mapping| !mapping.vm_flags().is_empty())
+        .map(|mapping| (mapping.start.0, mapping.vm_flags().join(",")))
+        .collect();
+    let expected = [
+        (0x1051_0000, "growsdown"),
+        (0x1060_0000, "locked"),
+        (0x1090_0000, "dontdump"),
+        (0x10a0_0000, "mergeable"),
+        (0x10b0_0000, "wipeonfork"),
+        (0x1000_0000_0000, "noreserve"),
+    ];
+    for (start, flags) in expected {
+        assert!(marked.contains(&(start, flags.to_owned())), "{start:x}: {marked:x?}");
+    }
+    let grows: Vec<_> = mappings.iter().filter(|mapping| mapping.backing == Backing::GrowsDown).collect();
+    assert_eq!(grows.iter().map(|mapping| mapping.start.0).collect::<Vec<_>>(), [0x1051_0000]);
+    assert_eq!(mappings.iter().filter(|mapping| mapping.backing == Backing::Stack).count(), 1);
 }
 
 #[test]
@@ -418,16 +469,141 @@ fn timers_actions_and_limits() {
 }
 
 #[test]
-fn namespaces_mounts_and_ipc() {
+fn namespaces_of_container() {
     let dump = open("container");
     let namespaces = dump.namespaces().unwrap().all().unwrap();
-    assert!(namespaces.iter().any(|namespace| namespace.pids == [1, 2, 3, 4, 5] && !namespace.is_criu));
+    assert!(namespaces.iter().all(|namespace| !namespace.is_criu));
+    let found: Vec<_> = namespaces.iter().map(|namespace| (namespace.kind.name(), &*namespace.pids)).collect();
+    let all = &[1, 2, 3, 4, 5][..];
+    let expected = [
+        ("pid", all),
+        ("net", &[1, 2, 4, 5]),
+        ("net", &[3]),
+        ("ipc", all),
+        ("uts", all),
+        ("mnt", &[1, 2, 3, 5]),
+        ("mnt", &[4]),
+        ("user", all),
+        ("cgroup", all),
+        ("time", all),
+    ];
+    assert_eq!(found, expected);
+    let mut devices = Vec::new();
+    for namespace in &namespaces {
+        match &namespace.detail {
+            NamespaceDetail::Uts { nodename, domainname } => {
+                assert_eq!((nodename.as_bytes(), domainname.as_bytes()), (&b"frozen-container"[..], &b"ice"[..]));
+            }
+            NamespaceDetail::User { uid_map, gid_map } => {
+                let one = [Extent { first: 0, lower_first: 0, count: 1 }];
+                assert_eq!((&uid_map[..], &gid_map[..]), (&one[..], &one[..]));
+            }
+            NamespaceDetail::Time { monotonic, boottime } => {
+                // readings, not offsets: one clock is 100000 s ahead of the machine's, the other 200000 s
+                const SECOND: i128 = 1_000_000_000;
+                assert_eq!((boottime - monotonic) / SECOND, 100_000);
+                assert!((100_000..200_000).contains(&(monotonic / SECOND)), "{monotonic}");
+            }
+            NamespaceDetail::Net { devices: names } => {
+                devices.push(names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+            }
+            NamespaceDetail::Unknown => {
+                let kind = namespace.kind.name();
+                assert!(["pid", "ipc", "mnt", "cgroup"].contains(&kind), "{kind}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(devices, [vec!["lo", "bridge0", "outer0"], vec!["lo", "inner0"]]);
+    // tree has none of its own
+    assert!(open("tree").namespaces().unwrap().all().unwrap().iter().any(|namespace| namespace.is_criu));
+}
+
+#[test]
+fn mounts_of_container() {
+    let dump = open("container");
     let mounts = dump.mounts().unwrap().all().unwrap();
-    assert!(mounts.iter().any(|mount| mount.mountpoint.as_bytes() == b"/proc" && mount.fstype.as_bytes() == b"proc"));
+    assert!(mounts.iter().all(|mount| !mount.deleted && mount.ext_key.is_none() && mount.sb_flags.is_empty()));
+    let of = |pid| task(&dump, pid).ids().unwrap().unwrap().namespaces[&NamespaceKind::Mnt];
+    let outer = [
+        "/ tmpfs rootfs / relatime size=4096k,mode=755",
+        "/data tmpfs data / relatime size=256k",
+        "/dev/mqueue mqueue mqueue / relatime ",
+        "/dev/pts devpts devpts / relatime mode=620,ptmxmode=666,newinstance",
+        "/mnt tmpfs data /sub ro,relatime size=256k",
+        "/proc proc proc / relatime ",
+        "/shared tmpfs shared / shared,relatime size=64k",
+        "/slave tmpfs shared / slave,relatime size=64k",
+    ];
+    for (pid, private) in [(1, None), (4, Some("/data/private tmpfs private / relatime size=64k"))] {
+        let mine: Vec<_> = mounts.iter().filter(|mount| mount.ns_id == of(pid)).collect();
+        let mut found: Vec<_> = mine
+            .iter()
+            .map(|mount| {
+                let flags = mount.flags.join(",");
+                format!(
+                    "{} {} {} {} {flags} {}",
+                    mount.mountpoint, mount.fstype, mount.source, mount.root, mount.options
+                )
+            })
+            .collect();
+        found.sort();
+        let mut expected: Vec<_> = outer.into_iter().chain(private).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{pid}");
+        let at = |path: &str| *mine.iter().find(|mount| mount.mountpoint.as_bytes() == path.as_bytes()).unwrap();
+        let root = at("/").mnt_id;
+        for mount in &mine {
+            let on = match mount.mountpoint.as_bytes() {
+                b"/" => continue,
+                b"/data/private" => at("/data").mnt_id,
+                _ => root,
+            };
+            assert_eq!(mount.parent_mnt_id, on, "{mount:?}");
+        }
+        assert!(at("/shared").shared_id.is_some());
+        assert_eq!((at("/slave").shared_id, at("/slave").master_id), (None, at("/shared").shared_id));
+        assert_eq!((at("/mnt").dev, at("/slave").dev), (at("/data").dev, at("/shared").dev));
+        assert_ne!(at("/data").dev, at("/shared").dev);
+    }
+    assert!(open("tree").mounts().unwrap().all().unwrap().is_empty());
+}
+
+#[test]
+fn ipc_and_cgroups_of_container() {
+    let dump = open("container");
     let ipc = dump.ipc().unwrap();
     assert!(ipc.problems.is_empty());
-    assert_eq!(ipc.segments.len(), 4);
-    assert!(ipc.queues.iter().any(|queue| !queue.messages.is_empty()));
-    assert!(ipc.semaphores.iter().any(|set| !set.values.is_empty()));
-    assert!(dump.cgroups().unwrap().is_some());
+    let ns_id = task(&dump, 1).ids().unwrap().unwrap().namespaces[&NamespaceKind::Ipc];
+    let check = |desc: &Desc| assert_eq!((desc.ns_id, desc.uid, desc.gid), (ns_id, 0, 0), "{desc:?}");
+    ipc.segments.iter().for_each(|segment| {
+        check(&segment.desc);
+        assert!(segment.in_pagemaps && !segment.is_huge, "{segment:?}");
+    });
+    let segments: Vec<_> =
+        ipc.segments.iter().map(|segment| (segment.desc.key, segment.desc.mode, segment.size)).collect();
+    let expected = [(0x1000, 0o600, 8192), (0x1001, 0o640, 4097), (0x1002, 0o644, 12288), (0x1003, 0o600, 4096)];
+    assert_eq!(segments, expected);
+    ipc.queues.iter().for_each(|queue| check(&queue.desc));
+    let queues: Vec<_> = ipc
+        .queues
+        .iter()
+        .map(|queue| {
+            let messages: Vec<_> = queue.messages.iter().map(|message| (message.mtype, message.size)).collect();
+            (queue.desc.key, queue.desc.mode, messages)
+        })
+        .collect();
+    let first = vec![(1, 0), (2, 8), (3, 13), (4, 16), (0x12_3456_789a, 4001)];
+    assert_eq!(queues, [(0x2000, 0o620, first), (0x2001, 0o620, vec![(6, 1)]), (0x2002, 0o620, vec![])]);
+    ipc.semaphores.iter().for_each(|set| check(&set.desc));
+    let semaphores: Vec<_> = ipc.semaphores.iter().map(|set| (set.desc.key, set.desc.mode, &*set.values)).collect();
+    let expected = [(0x3000, &[7][..]), (0x3001, &[1, 2, 65]), (0x3002, &[4, 3, 2, 32767])];
+    assert_eq!(semaphores, expected.map(|(key, values)| (key, 0o660, values)));
+    let cgroups = dump.cgroups().unwrap().unwrap();
+    for pid in [1, 2, 3, 4, 5] {
+        let threads = task(&dump, pid).threads().all().unwrap();
+        let set = cgroups.sets.iter().find(|set| Some(set.id) == threads[0].cg_set).unwrap();
+        let unified: Vec<_> = set.members.iter().filter(|member| member.name.is_empty()).collect();
+        assert_eq!(unified.iter().map(|member| member.path.as_bytes()).collect::<Vec<_>>(), [b"/frozen"], "{pid}");
+    }
 }

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Limit,
     /// There is no such page: an address whose content is not in the dump.
     Fault,
+    /// Long work ended early because it was asked to; see [`Cancel`](crate::base::report::Cancel).
+    Cancelled,
 }
 
 /// What went wrong, and where: image, entry, field, offset in the file.
@@ -74,6 +76,11 @@ impl Error {
     /// No page at this address.
     pub fn fault(what: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Fault, what.into())
+    }
+
+    /// The work was asked to end, and did.
+    pub fn cancelled(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Cancelled, what.into())
     }
 
     /// The system refused to do `what`.

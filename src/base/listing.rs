@@ -6,6 +6,24 @@ use std::ops::Deref;
 use crate::base::{Error, Result};
 
 /// What could be read, and what could not: an error that concerns one object does not cost the others.
+///
+/// **A loop over a listing sees what could be read and no more.** What of [`problems`](Self::problems) is to become?
+///
+/// | wanted | say |
+/// |---|---|
+/// | everything, or the first error | [`all`](Self::all): `for task in dump.tasks()?.all()?` |
+/// | each object, or why it is not there | [`results`](Self::results): `for task in dump.tasks()?.results()` |
+/// | the objects, and the errors apart | `let Listing { items, problems } = dump.tasks()?` |
+/// | what could be read, and no errors | `for task in dump.tasks()?` |
+///
+/// ```
+/// use icecore::{Error, base::Listing};
+///
+/// let found = || Listing::from_iter([Ok(1), Err(Error::format("the second is broken")), Ok(3)]);
+/// assert_eq!(found().into_iter().sum::<i32>(), 4); // nobody hears of the second
+/// assert!(found().all().is_err());
+/// assert_eq!(found().results().filter(|result| result.is_err()).count(), 1);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Listing<T> {
@@ -44,6 +62,11 @@ impl<T> Listing<T> {
         }
     }
 
+    /// The objects, then the errors: nothing is lost to whoever loops over them.
+    pub fn results(self) -> impl Iterator<Item = Result<T>> {
+        self.items.into_iter().map(Ok).chain(self.problems.into_iter().map(Err))
+    }
+
     /// Adds an object, or the reason why there is none.
     pub fn push(&mut self, item: Result<T>) {
         match item {
@@ -61,6 +84,7 @@ impl<T> Deref for Listing<T> {
     }
 }
 
+/// The objects alone; [`results`](Listing::results) has the errors too.
 impl<T> IntoIterator for Listing<T> {
     type Item = T;
     type IntoIter = std::vec::IntoIter<T>;
@@ -70,6 +94,7 @@ impl<T> IntoIterator for Listing<T> {
     }
 }
 
+/// The objects alone.
 impl<'a, T> IntoIterator for &'a Listing<T> {
     type Item = &'a T;
     type IntoIter = std::slice::Iter<'a, T>;

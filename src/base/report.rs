@@ -1,6 +1,7 @@
 //! What views and tools are handed to report to: typed rows go one by one to whoever asked, nothing is printed here.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +16,11 @@ pub trait Rows<R> {
 
     /// Takes an error that concerns one object; the question goes on with the next.
     fn problem(&mut self, error: Error) -> Result<()>;
+
+    /// Is told in a sentence why there are no rows, where that is no error. Passed over unless the taker wants it.
+    fn note(&mut self, _why: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// The value, or `None` after the error was taken.
     fn ok<T>(&mut self, result: Result<T>) -> Result<Option<T>>
@@ -43,11 +49,13 @@ pub struct Collect<R> {
     pub rows: Vec<R>,
     /// The errors that concern one object each.
     pub problems: Vec<Error>,
+    /// Why there are no rows.
+    pub notes: Vec<String>,
 }
 
 impl<R> Default for Collect<R> {
     fn default() -> Self {
-        Self { rows: Vec::new(), problems: Vec::new() }
+        Self { rows: Vec::new(), problems: Vec::new(), notes: Vec::new() }
     }
 }
 
@@ -61,7 +69,51 @@ impl<R> Rows<R> for Collect<R> {
         self.problems.push(error);
         Ok(())
     }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.notes.push(why.to_owned());
+        Ok(())
+    }
 }
+
+/// Passes an error on once: several parts of an answer may need the one image that is broken.
+#[derive(Debug)]
+pub struct Once<'o, O> {
+    out: &'o mut O,
+    told: HashSet<String>,
+}
+
+impl<'o, O> Once<'o, O> {
+    /// Passes on to `out`.
+    pub fn new(out: &'o mut O) -> Self {
+        Self { out, told: HashSet::new() }
+    }
+}
+
+impl<R, O: Rows<R>> Rows<R> for Once<'_, O> {
+    fn row(&mut self, row: R) -> Result<()> {
+        self.out.row(row)
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        let text = error.to_string();
+        if self.told.contains(&text) {
+            return Ok(());
+        }
+        // an image may have more errors than are worth remembering
+        if self.told.len() < REMEMBERED {
+            self.told.insert(text);
+        }
+        self.out.problem(error)
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.out.note(why)
+    }
+}
+
+/// So many errors are remembered, not to be told again.
+const REMEMBERED: usize = 1000;
 
 /// A row of a table. As JSON it is what `Serialize` says; as text it has a cell for each column.
 pub trait Row: Serialize {
@@ -183,5 +235,22 @@ impl Cancel {
     /// Whether the work was asked to end.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_is_enough() {
+        let mut rows: Collect<u8> = Collect::default();
+        let mut once = Once::new(&mut rows);
+        for what in ["a", "b", "a"] {
+            Rows::<u8>::problem(&mut once, Error::format(what)).unwrap();
+        }
+        once.row(7u8).unwrap();
+        let told: Vec<_> = rows.problems.iter().map(Error::what).collect();
+        assert_eq!((told, rows.rows), (vec!["a", "b"], vec![7]));
     }
 }

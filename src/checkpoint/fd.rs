@@ -1,6 +1,6 @@
 //! Descriptors: who has which file open under which number, and what is on its way to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::base::listing::keep;
 use crate::base::{Error, Listing, Result};
@@ -42,6 +42,7 @@ pub struct Holder {
 struct Table {
     pids: Vec<u32>,
     fds: Vec<v1::FdinfoEntry>,
+    problems: Vec<Error>,
 }
 
 /// All tables of descriptors, and who holds what.
@@ -49,6 +50,8 @@ struct Table {
 pub(crate) struct Tables {
     tables: Vec<Table>,
     by_pid: HashMap<u32, usize>,
+    /// Tasks of which it cannot be told which table is theirs.
+    lost: HashMap<u32, Error>,
     /// For each file: in which table under which number.
     holders: HashMap<(FileType, u32), Vec<(usize, u32)>>,
     problems: Vec<Error>,
@@ -63,7 +66,8 @@ pub(crate) struct Queues {
 }
 
 impl<'a> Task<'a> {
-    /// Its descriptors, in the order of the dump. A zombie has none.
+    /// Its descriptors, in the order of the dump. A zombie has none. What could not be read of its table is among
+    /// [`Listing::problems`].
     ///
     /// Errors: the list of tasks or the image of files cannot be opened.
     pub fn fds(&self) -> Result<Listing<Fd<'a>>> {
@@ -79,7 +83,9 @@ impl<'a> Task<'a> {
             file: files.get(FileType(entry.r#type), entry.id),
         };
         let fds = table.map(|table| table.fds.as_slice()).unwrap_or_default();
-        Ok(Listing { items: fds.iter().map(fd).collect(), problems: Vec::new() })
+        let broken = table.map(|table| table.problems.as_slice()).unwrap_or_default();
+        let problems = broken.iter().chain(tables.lost.get(&self.pid())).cloned().collect();
+        Ok(Listing { items: fds.iter().map(fd).collect(), problems })
     }
 }
 
@@ -89,18 +95,26 @@ impl Checkpoint {
     }
 
     fn read_tables(&self) -> Result<Tables> {
-        let per_id = self.inventory().is_ok_and(|inventory| inventory.fdinfo_per_id);
+        let tasks = self.tasks()?;
         let mut tables = Tables::default();
+        let per_id = match self.inventory() {
+            Ok(inventory) => inventory.fdinfo_per_id,
+            Err(error) => {
+                tables.problems.push(error);
+                self.has_tables_of_their_own_numbers(&tasks)
+            }
+        };
         let mut by_id: HashMap<u64, usize> = HashMap::new();
-        for task in &self.tasks()? {
+        for task in &tasks {
             // before v0.4 tables were numbered by task
             let id = match task.ids() {
-                Ok(Some(ids)) if per_id || self.has(Kind::Fdinfo, u64::from(ids.files_id)) => ids.files_id,
+                Ok(Some(ids)) if per_id => ids.files_id,
                 // a zombie has no descriptors, and its pid may well be the number of another's table
                 Ok(None) if per_id => continue,
                 Ok(_) => task.pid(),
                 Err(error) => {
-                    keep(&mut tables.problems, [error]);
+                    keep(&mut tables.problems, [error.clone()]);
+                    tables.lost.insert(task.pid(), error);
                     continue;
                 }
             };
@@ -114,25 +128,34 @@ impl Checkpoint {
             }
             let Listing { items: fds, problems } = match self.entries_of::<v1::FdinfoEntry>(Kind::Fdinfo, id) {
                 Ok(listing) => listing,
-                Err(error) => {
-                    keep(&mut tables.problems, [error]);
-                    Listing::default()
-                }
+                Err(error) => Listing { items: Vec::new(), problems: vec![error] },
             };
-            keep(&mut tables.problems, problems);
+            keep(&mut tables.problems, problems.iter().cloned());
             let position = tables.tables.len();
             for entry in &fds {
                 let key = (FileType(entry.r#type), entry.id);
                 tables.holders.entry(key).or_default().push((position, entry.fd));
             }
-            tables.tables.push(Table { pids: vec![task.pid()], fds });
+            tables.tables.push(Table { pids: vec![task.pid()], fds, problems });
             tables.by_pid.insert(task.pid(), position);
             by_id.insert(id, position);
         }
         Ok(tables)
     }
 
-    /// What could not be read of the tables of descriptors; whose descriptors these were is then not known.
+    /// Whether tables are numbered by what tasks share instead of by task, where no inventory says so: their images'
+    /// numbers tell. Where both fit, tables have their own, as in all dumps since v0.4.
+    fn has_tables_of_their_own_numbers(&self, tasks: &[Task<'_>]) -> bool {
+        let tables = self.images_of(Kind::Fdinfo);
+        let pids: HashSet<u64> = tasks.iter().map(|task| u64::from(task.pid())).collect();
+        let shared: HashSet<u64> =
+            tasks.iter().filter_map(|task| Some(u64::from(task.ids().ok()??.files_id))).collect();
+        let all_in = |numbers: &HashSet<u64>| tables.iter().all(|table| numbers.contains(&table.id));
+        !all_in(&pids) || all_in(&shared)
+    }
+
+    /// What could not be read of the tables of descriptors: [`Task::fds`] has what concerns one task. The inventory is
+    /// among it where it does not say how tables are numbered.
     ///
     /// Errors: the list of tasks cannot be opened.
     pub fn fd_problems(&self) -> Result<&[Error]> {

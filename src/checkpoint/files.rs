@@ -79,6 +79,15 @@ impl Files {
         }
     }
 
+    /// Whether `file` is a connection that the listening unix socket it leads to has not accepted yet.
+    pub fn awaits_accept(&self, file: &File) -> bool {
+        let peer = match &file.what {
+            What::Unix(socket) if socket.peer != 0 => self.unix(socket.peer),
+            _ => None,
+        };
+        peer.is_some_and(|peer| matches!(&peer.what, What::Unix(peer) if peer.state == "listen"))
+    }
+
     fn add(&mut self, file: File) {
         let position = self.files.len();
         if let Some(pipe_id) = file.what.pipe_id() {

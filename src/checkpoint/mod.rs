@@ -4,6 +4,7 @@
 //! past this layer. A reference that leads nowhere is shown as such, and an entry that cannot be read costs only
 //! itself: lists come as [`Listing`]s, which have the errors beside what could be read.
 
+mod absence;
 pub mod census;
 pub mod cgroup;
 pub mod credentials;

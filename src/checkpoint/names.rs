@@ -29,6 +29,21 @@ pub(crate) fn code_or_number(value: u64, names: Bits) -> String {
     code(value, names).map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// Flags of mmap that a mapping keeps; the numbers of most machines.
+pub(crate) static MAP: Bits = &[(0x100, "growsdown"), (0x2000, "locked"), (0x4000, "noreserve"), (0x4_0000, "hugetlb")];
+
+/// Advice of madvise that a mapping keeps, a bit each.
+pub(crate) static ADVICE: Bits = &[
+    (1 << 1, "random"),
+    (1 << 2, "sequential"),
+    (1 << 10, "dontfork"),
+    (1 << 12, "mergeable"),
+    (1 << 14, "hugepage"),
+    (1 << 15, "nohugepage"),
+    (1 << 16, "dontdump"),
+    (1 << 18, "wipeonfork"),
+];
+
 /// Flags of open, but for the access mode; the numbers of x86, which CRIU writes on most machines.
 pub(crate) static OPEN: Bits = &[
     (0x40, "creat"),

@@ -116,11 +116,11 @@ pub enum NamespaceDetail {
         /// Of groups.
         gid_map: Vec<Extent>,
     },
-    /// Offsets of clocks, in nanoseconds.
+    /// What its clocks said at the dump, in nanoseconds; from there they go on at restore.
     Time {
-        /// Of the monotonic clock.
+        /// The monotonic clock.
         monotonic: i128,
-        /// Of the clock that counts from boot.
+        /// The clock that counts from boot.
         boottime: i128,
     },
     /// It is made from outside at restore.
@@ -151,9 +151,15 @@ impl Checkpoint {
     ///
     /// Errors: the tasks cannot be listed.
     pub fn namespaces(&self) -> Result<Listing<Namespace>> {
-        let criu = self.inventory().ok().and_then(|inventory| inventory.root_ids.clone());
         let mut found: BTreeMap<(NamespaceKind, u32), Vec<u32>> = BTreeMap::new();
         let mut listing = Listing::default();
+        let criu = match self.inventory() {
+            Ok(inventory) => inventory.root_ids.as_ref(),
+            Err(error) => {
+                listing.problems.push(error);
+                None
+            }
+        };
         for task in &self.tasks()? {
             match task.ids() {
                 Ok(Some(ids)) => {
@@ -170,7 +176,7 @@ impl Checkpoint {
                 listing.problems.push(error);
                 NamespaceDetail::Unknown
             });
-            let is_criu = criu.as_ref().is_some_and(|ids| ids.namespaces.get(&kind) == Some(&id));
+            let is_criu = criu.is_some_and(|ids| ids.namespaces.get(&kind) == Some(&id));
             listing.items.push(Namespace { kind, id, is_criu, pids, detail });
         }
         Ok(listing)

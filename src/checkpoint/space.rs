@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::base::{Address, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::{FileType, Regular, Remap, What};
+use crate::checkpoint::names;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
 use crate::object::v1;
@@ -123,8 +124,10 @@ impl Serialize for MapFlags {
 pub enum Backing {
     /// Nothing but memory.
     Anonymous,
-    /// The stack, or what grows like one.
+    /// The stack of the task's first thread.
     Stack,
+    /// Nothing but memory, and it grows downwards as a stack does; which of them is one only the program knows.
+    GrowsDown,
     /// The heap.
     Heap,
     /// The kernel's code for the task.
@@ -180,6 +183,15 @@ impl Mapping {
     pub fn size(&self) -> u64 {
         self.end.0.saturating_sub(self.start.0)
     }
+
+    /// What the kernel keeps in mind of it, in words: flags as of mmap (`locked`, `noreserve`...) and advice as of
+    /// madvise (`dontdump`, `mergeable`...). `/proc/PID/smaps` calls them VmFlags.
+    pub fn vm_flags(&self) -> Vec<String> {
+        let known = names::MAP.iter().fold(0, |all, (bit, _)| all | bit);
+        let mut words = names::bits(u64::from(self.flags.0) & known, names::MAP);
+        words.extend(names::bits(self.madv, names::ADVICE));
+        words
+    }
 }
 
 impl<'a> Task<'a> {
@@ -204,7 +216,11 @@ impl<'a> Task<'a> {
             env: pair(entry.mm_env_start, entry.mm_env_end),
             dumpable: entry.dumpable,
             thp_disabled: entry.thp_disabled(),
-            mappings: entry.vmas.iter().map(|vma| self.dump.mapping(vma)).collect::<Result<_>>()?,
+            mappings: entry
+                .vmas
+                .iter()
+                .map(|vma| self.dump.mapping(vma, entry.mm_start_stack))
+                .collect::<Result<_>>()?,
             auxv: entry.mm_saved_auxv,
         }))
     }
@@ -233,8 +249,8 @@ impl Checkpoint {
         }))
     }
 
-    fn mapping(&self, vma: &v1::VmaEntry) -> Result<Mapping> {
-        let backing = self.backing(vma)?;
+    fn mapping(&self, vma: &v1::VmaEntry, stack: u64) -> Result<Mapping> {
+        let backing = self.backing(vma, stack)?;
         let remap = match (&backing, u32::try_from(vma.shmid)) {
             (Backing::File(_), Ok(id)) => self.regular(id)?.and_then(|file| file.remap),
             _ => None,
@@ -253,7 +269,7 @@ impl Checkpoint {
         })
     }
 
-    fn backing(&self, vma: &v1::VmaEntry) -> Result<Backing> {
+    fn backing(&self, vma: &v1::VmaEntry, stack: u64) -> Result<Backing> {
         let is = |bits: u32| vma.status & bits != 0;
         let file = u32::try_from(vma.shmid).ok();
         Ok(if is(status::SYSVIPC) {
@@ -280,7 +296,7 @@ impl Checkpoint {
             Backing::Uprobes
         } else if is(status::AIORING) {
             Backing::Aio
-        } else if is(status::STACK) || MapFlags(vma.flags).grows_down() {
+        } else if is(status::STACK) {
             Backing::Stack
         } else if is(status::VSYSCALL) {
             Backing::Vsyscall
@@ -290,6 +306,11 @@ impl Checkpoint {
             Backing::Vvar
         } else if is(status::HEAP) {
             Backing::Heap
+        } else if vma.start <= stack && stack <= vma.end {
+            // today's CRIU has no bit for it; the kernel too calls that the stack
+            Backing::Stack
+        } else if MapFlags(vma.flags).grows_down() {
+            Backing::GrowsDown
         } else {
             Backing::Anonymous
         })

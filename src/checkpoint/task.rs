@@ -23,6 +23,7 @@ pub struct Task<'a> {
     pgid: u32,
     sid: u32,
     tids: Vec<u32>,
+    is_known: bool,
 }
 
 /// Whether a task runs.
@@ -77,7 +78,7 @@ pub struct Process {
     pub flags: u32,
     /// Of a stopped task: the signal that stopped it.
     pub stop_signal: Option<u32>,
-    /// The user it logged in as.
+    /// The user it logged in as; `None` for what no login started.
     pub loginuid: Option<u32>,
     /// How ready the kernel is to kill it.
     pub oom_score_adj: Option<i32>,
@@ -126,17 +127,23 @@ impl<'a> Task<'a> {
         // reading one image again for each time it is named would take as long as somebody likes
         let mut seen = HashSet::new();
         let tids = all.filter(|tid| seen.insert(*tid)).collect();
-        Self { dump, pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, tids }
+        Self { dump, pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, tids, is_known: true }
     }
 
     /// A task of which only the number is known.
     pub(crate) fn unknown(dump: &'a Checkpoint, pid: u32) -> Self {
-        Self { dump, pid, ppid: 0, pgid: 0, sid: 0, tids: vec![pid] }
+        Self { dump, pid, ppid: 0, pgid: 0, sid: 0, tids: vec![pid], is_known: false }
     }
 
     /// Its number in its pid namespace.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the dump says more of it than its number and its memory. A pre-dump does not: parent, group and session
+    /// are then 0, and it seems to have one thread.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Its parent; 0 if that is not in the dump.
@@ -187,7 +194,8 @@ impl<'a> Task<'a> {
             personality: tc.personality,
             flags: tc.flags,
             stop_signal: tc.stop_signo,
-            loginuid: tc.loginuid,
+            // -1 is what the kernel says of who never logged in
+            loginuid: tc.loginuid.filter(|uid| *uid != u32::MAX),
             oom_score_adj: tc.oom_score_adj,
             child_subreaper: tc.child_subreaper.unwrap_or(false),
             cg_set: tc.cg_set,

@@ -17,10 +17,17 @@ pub struct Branch<'a> {
     pub depth: u32,
 }
 
+fn no_task(pid: u32) -> Error {
+    Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them")
+}
+
 impl Checkpoint {
     /// All tasks, in the order of the dump: parents come before their children.
     ///
     /// A pre-dump has no list of tasks; they are then those whose memory it has, of which nothing else is known.
+    ///
+    /// A task whose entry is broken is among [`Listing::problems`], which a loop over the listing does not see; strict
+    /// programs say `dump.tasks()?.all()?`.
     ///
     /// Errors: `pstree.img` cannot be opened.
     pub fn tasks(&self) -> Result<Listing<Task<'_>>> {
@@ -50,6 +57,27 @@ impl Checkpoint {
             again.drain(..).for_each(|error| listing.push(Err(error)));
         }
         Ok(listing)
+    }
+
+    /// The task with this number.
+    ///
+    /// Errors: there is none, or the list of tasks is broken and may have lost it.
+    pub fn task(&self, pid: u32) -> Result<Task<'_>> {
+        self.tasks_or_one(Some(pid))?.items.into_iter().next().ok_or_else(|| no_task(pid))
+    }
+
+    /// The task with this number, or all; with what is wrong with the list in either case.
+    ///
+    /// Errors: as [`task`](Self::task) and [`tasks`](Self::tasks).
+    pub fn tasks_or_one(&self, pid: Option<u32>) -> Result<Listing<Task<'_>>> {
+        let mut listing = self.tasks()?;
+        let Some(pid) = pid else { return Ok(listing) };
+        listing.items.retain(|task| task.pid() == pid);
+        match (listing.is_empty(), listing.problems.first()) {
+            (false, _) => Ok(listing),
+            (true, Some(error)) => Err(error.clone()),
+            (true, None) => Err(no_task(pid)),
+        }
     }
 
     fn tasks_by_memory(&self) -> Listing<Task<'_>> {

@@ -128,6 +128,12 @@ pub(crate) struct Read {
     /// How deep messages may be nested
     #[arg(long, value_name = "LEVELS")]
     pub(crate) max_depth: Option<u32>,
+    /// How many files the directory may hold
+    #[arg(long, value_name = "FILES")]
+    pub(crate) max_files: Option<usize>,
+    /// How many dumps the chain of parents may have
+    #[arg(long, value_name = "DUMPS")]
+    pub(crate) max_parents: Option<u32>,
 }
 
 impl Read {
@@ -139,6 +145,8 @@ impl Read {
             limits: Limits {
                 memory: self.max_memory.unwrap_or(usual.memory),
                 depth: self.max_depth.unwrap_or(usual.depth),
+                files: self.max_files.unwrap_or(usual.files),
+                parents: self.max_parents.unwrap_or(usual.parents),
                 ..usual
             },
         }

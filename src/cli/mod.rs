@@ -12,6 +12,7 @@ mod images;
 mod interrupt;
 mod man;
 mod out;
+mod problems;
 mod progress;
 mod questions;
 mod show;
@@ -113,8 +114,12 @@ fn say(error: &clap::Error) {
 
 /// One line on standard error, with nothing in it that a terminal would act on.
 pub(crate) fn complain(error: &Error) {
-    let text = harmless(&error.to_string()).replace('\n', "\\n");
-    anstream::eprintln!("icecore: {text}");
+    remark(&error.to_string());
+}
+
+/// One line on standard error that is no error.
+pub(crate) fn remark(text: &str) {
+    anstream::eprintln!("icecore: {}", harmless(text).replace('\n', "\\n"));
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use anstream::ColorChoice;
 use serde::Serialize;
 
 use super::args::{Color, Show};
+use super::problems::Problems;
 use super::table::{Style, Table};
-use super::{Outcome, complain};
+use super::{Outcome, complain, remark};
 use crate::base::name::harmless_json;
 use crate::base::report::{Card, Cell, Row, Rows};
 use crate::base::{Error, Result};
@@ -48,12 +49,9 @@ struct Out {
     format: Format,
     style: Style,
     stdout: BufWriter<StdoutLock<'static>>,
-    problems: u64,
+    problems: Problems,
     rows: u64,
 }
-
-/// So many errors are told; a broken dump may have one for each of a million entries.
-const TOLD: u64 = 20;
 
 pub(super) fn failed(error: io::Error) -> Error {
     Error::io("cannot write to standard output", error)
@@ -75,7 +73,7 @@ impl Out {
             (_, true) => Format::Ndjson,
             _ => Format::Text,
         };
-        Self { format, style, stdout: BufWriter::new(stdout.lock()), problems: 0, rows: 0 }
+        Self { format, style, stdout: BufWriter::new(stdout.lock()), problems: Problems::default(), rows: 0 }
     }
 
     fn raw(&mut self, text: &str) -> Result<()> {
@@ -87,8 +85,7 @@ impl Out {
     }
 
     fn problem(&mut self, error: &Error) -> Result<()> {
-        self.problems = self.problems.saturating_add(1);
-        if self.problems <= TOLD {
+        if self.problems.count() {
             // what was said before it comes before it, where both go to one terminal
             self.stdout.flush().map_err(failed)?;
             complain(error);
@@ -96,12 +93,18 @@ impl Out {
         Ok(())
     }
 
+    fn note(&mut self, why: &str) -> Result<()> {
+        // errors are reason enough
+        if self.problems.is_empty() {
+            self.stdout.flush().map_err(failed)?;
+            remark(why);
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<Outcome> {
         self.stdout.flush().map_err(failed)?;
-        if self.problems > TOLD {
-            complain(&Error::format(format!("{} more such errors", self.problems.saturating_sub(TOLD))));
-        }
-        Ok(if self.problems == 0 { Outcome::Done } else { Outcome::Found })
+        Ok(self.problems.finish())
     }
 }
 
@@ -137,6 +140,10 @@ impl<R: Row> Rows<R> for Report {
 
     fn problem(&mut self, error: Error) -> Result<()> {
         self.out.problem(&error)
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.out.note(why)
     }
 }
 
@@ -200,6 +207,10 @@ impl<C: Card> Rows<C> for Cards {
 
     fn problem(&mut self, error: Error) -> Result<()> {
         self.out.problem(&error)
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.out.note(why)
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
+use super::Outcome;
 use super::args::ShowImages;
 use super::images::{input, named, stdout};
-use super::{Outcome, complain};
+use super::problems::Problems;
 use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use crate::tool::crit;
 use crate::tool::show::{Layout, Shown, choose, show as write};
-
-/// So many errors are told; a broken dump may have one for each of a million entries.
-const TOLD: u64 = 20;
 
 pub(super) fn show(options: &ShowImages) -> Result<Outcome> {
     let layout = match (options.show.json, options.show.ndjson) {
@@ -20,13 +18,8 @@ pub(super) fn show(options: &ShowImages) -> Result<Outcome> {
         _ => Layout::Text,
     };
     let read = options.read.options();
-    let mut problems = 0u64;
-    let mut warn = |error: Error| {
-        problems = problems.saturating_add(1);
-        if problems <= TOLD {
-            complain(&error);
-        }
-    };
+    let mut problems = Problems::default();
+    let mut warn = |error: Error| problems.tell(&error);
     let mut out = stdout()?;
     let source: Option<&Path> = named(Some(&options.source));
     if let Some(directory) = source.filter(|path| path.is_dir()) {
@@ -42,8 +35,5 @@ pub(super) fn show(options: &ShowImages) -> Result<Outcome> {
         let image = crit::open(&name, bytes, read.limits)?;
         write([Shown { name, image: Ok(image) }], layout, !options.nopl, &mut out, &mut warn)?;
     }
-    if problems > TOLD {
-        complain(&Error::format(format!("{} more such errors", problems.saturating_sub(TOLD))));
-    }
-    Ok(if problems == 0 { Outcome::Done } else { Outcome::Found })
+    Ok(problems.finish())
 }

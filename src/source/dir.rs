@@ -59,7 +59,7 @@ impl Dir {
             if files.len() >= limits.files {
                 return Err(Error::limit(format!("the directory holds more than {} files", limits.files))
                     .in_image(name)
-                    .hint("Limits::files raises it"));
+                    .hint("Limits::files, or --max-files, raises it"));
             }
             // a name that is not UTF-8 is no image's; it is listed as well as it can be
             files.push(String::from_utf8_lossy(file).into_owned());
@@ -117,7 +117,7 @@ impl Source for Dir {
         if u32::try_from(ancestors).is_ok_and(|ancestors| ancestors >= self.limits.parents) {
             return Err(Error::limit(format!("more than {} dumps in the chain of parents", self.limits.parents))
                 .in_image(self.name.clone())
-                .hint("Limits::parents raises the limit"));
+                .hint("Limits::parents, or --max-parents, raises the limit"));
         }
         // resolved, so that a long chain does not make names of ever more links
         let path = std::fs::canonicalize(&link).map_err(|error| {
@@ -165,6 +165,19 @@ mod tests {
             let error = source.parent().map(|_| ()).unwrap_err();
             assert!(error.kind() == ErrorKind::Limit && error.what().contains(what), "{error}");
         }
+    }
+
+    #[test]
+    fn too_many_files() {
+        let directory = tempfile::tempdir().unwrap();
+        for number in 0..3 {
+            std::fs::write(directory.path().join(format!("core-{number}.img")), "").unwrap();
+        }
+        let open = |files| Dir::open(directory.path(), Access::Map, Limits { files, ..Limits::default() });
+        assert_eq!(open(3).unwrap().files().len(), 3);
+        let error = open(2).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        assert!(error.to_string().ends_with("more than 2 files (Limits::files, or --max-files, raises it)"), "{error}");
     }
 
     #[test]

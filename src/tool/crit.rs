@@ -1,7 +1,7 @@
 //! What crit does with whole images, and with directories of them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -39,7 +39,7 @@ pub fn info(image: &Image) -> Result<(&'static str, usize)> {
 }
 
 /// Decodes every image of a dump that has entries to `NAME.json` in the directory `target`, which is made if it is
-/// not there. All files appear together, or none. Gives their number.
+/// not there, and goes again if nothing was written. All files appear together, or none. Gives their number.
 ///
 /// Errors: an image is broken (a missing required field is told to `warn`), `target` cannot be written, cancelled.
 pub fn decode_directory(
@@ -49,7 +49,7 @@ pub fn decode_directory(
     (progress, cancel): (&dyn Progress, &Cancel),
     warn: &mut dyn FnMut(Error),
 ) -> Result<usize> {
-    make_directory(target)?;
+    let made = Made::make(target)?;
     let names: Vec<_> = dump.images().iter().filter(|name| !name.kind.row().messages.is_empty()).collect();
     let mut batch = Batch::default();
     for (done, name) in (0u64..).zip(&names) {
@@ -61,6 +61,7 @@ pub fn decode_directory(
         progress.advance(done.saturating_add(1), names.len() as u64);
     }
     batch.commit()?;
+    made.keep();
     Ok(names.len())
 }
 
@@ -76,7 +77,7 @@ pub fn encode_directory(
     (progress, cancel): (&dyn Progress, &Cancel),
 ) -> Result<usize> {
     let failed = |error| Error::io("cannot list", error).in_image(source.to_string_lossy());
-    make_directory(target)?;
+    let made = Made::make(target)?;
     let mut names = Vec::new();
     for entry in fs::read_dir(source).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
@@ -99,17 +100,43 @@ pub fn encode_directory(
         progress.advance(done.saturating_add(1), names.len() as u64);
     }
     batch.commit()?;
+    made.keep();
     Ok(names.len())
 }
 
-fn make_directory(target: &Path) -> Result<()> {
-    fs::create_dir_all(target)
-        .map_err(|error| Error::io("cannot make the directory", error).in_image(target.to_string_lossy()))
+/// Directories that were made for what is to be written, the outermost first. They go again if it was not written.
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn make(target: &Path) -> Result<Self> {
+        let failed = |error| Error::io("cannot make the directory", error).in_image(target.to_string_lossy());
+        let missing = target.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let mut made = Self(missing.map(Path::to_path_buf).collect());
+        made.0.reverse();
+        // dropped where this fails half way
+        fs::create_dir_all(target).map_err(failed)?;
+        Ok(made)
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in self.0.iter().rev() {
+            // one that somebody else has put something into stays
+            if fs::remove_dir(path).is_err() {
+                break;
+            }
+        }
+    }
 }
 
 fn stop(cancel: &Cancel) -> Result<()> {
     match cancel.is_cancelled() {
-        true => Err(Error::usage("interrupted; nothing was written")),
+        true => Err(Error::cancelled("interrupted; nothing was written")),
         false => Ok(()),
     }
 }
@@ -117,6 +144,7 @@ fn stop(cancel: &Cancel) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ErrorKind;
     use crate::base::report::Silent;
 
     fn image(entry: &[u8]) -> Vec<u8> {
@@ -168,6 +196,27 @@ mod tests {
         let cancel = Cancel::default();
         let error = decode_directory(&checkpoint, &Form::COMPACT, &text, (&Silent, &cancel), &mut |_| {}).unwrap_err();
         assert_eq!((error.image(), error.entry(), error.offset()), (Some("fs-2.img"), Some(0), Some(13)));
+        assert!(!text.exists());
+        // a directory that was there stays
+        fs::create_dir(&text).unwrap();
+        decode_directory(&checkpoint, &Form::COMPACT, &text, (&Silent, &cancel), &mut |_| {}).unwrap_err();
         assert_eq!(fs::read_dir(&text).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn cancelled_work_leaves_nothing() {
+        let work = tempfile::tempdir().unwrap();
+        fs::write(work.path().join("fs-1.img"), image(&[8, 16, 16, 17, 24, 18])).unwrap();
+        fs::write(work.path().join("fs-1.img.json"), "{}").unwrap();
+        let target = work.path().join("some/where");
+        let checkpoint = Checkpoint::open(work.path()).unwrap();
+        let (limits, cancel) = (Limits::default(), Cancel::default());
+        cancel.cancel();
+        let decoded = decode_directory(&checkpoint, &Form::COMPACT, &target, (&Silent, &cancel), &mut |_| {});
+        assert_eq!(decoded.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(!work.path().join("some").exists());
+        let encoded = encode_directory(work.path(), &limits, Access::Map, &target, (&Silent, &cancel));
+        assert_eq!(encoded.unwrap_err().kind(), ErrorKind::Cancelled);
+        assert!(!work.path().join("some").exists());
     }
 }

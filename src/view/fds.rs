@@ -6,12 +6,12 @@ use std::collections::hash_map::Entry;
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
-use crate::base::{Error, Listing, Name, Result};
+use crate::base::{Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::fd::{Fd, Holder};
 use crate::checkpoint::file::{File, FileType, What};
 use crate::checkpoint::pipe::{Fifo, PipeData, PipeEnd};
-use crate::checkpoint::socket::Queue;
+use crate::checkpoint::socket::{Queue, TcpQueues};
 use crate::checkpoint::task::Task;
 use crate::checkpoint::watch::{Epoll, EpollTarget};
 
@@ -38,6 +38,10 @@ pub struct FdRow<'a> {
     pub pipe_data: Option<PipeData>,
     /// What waits in the unix or netlink socket.
     pub queue: Option<Queue>,
+    /// What waits in the TCP connection.
+    pub tcp_queues: Option<TcpQueues>,
+    /// Whether it is a connection that the listening unix socket at its other end has not accepted yet.
+    pub awaits_accept: bool,
     /// Who has the other end of the pipe, or the socket it is connected to; at most 16 of them.
     pub other_end: Vec<Holder>,
     /// How many have the other end.
@@ -85,6 +89,7 @@ impl FdRow<'_> {
             (What::Pipe(_) | What::Fifo(_), Some(flags)) if flags.access() == "rw" => "<->",
             (What::Pipe(_) | What::Fifo(_), Some(flags)) if flags.is_writable() => "->",
             (What::Pipe(_) | What::Fifo(_), _) => "<-",
+            (What::Unix(_), _) if self.awaits_accept => "->",
             (What::Unix(_), _) => "<->",
             _ => "",
         };
@@ -97,6 +102,16 @@ impl FdRow<'_> {
         }
         if self.other_end_total > 4 {
             text.push_str(&format!(" and {} more", self.other_end_total.saturating_sub(4)));
+        }
+        if self.awaits_accept {
+            text.push_str(", not accepted yet");
+        }
+        if let Some(tcp) = self.tcp_queues {
+            for (bytes, what) in [(tcp.received, "wait"), (tcp.sent, "not acknowledged")] {
+                if bytes > 0 {
+                    text.push_str(&format!(", {bytes} bytes {what}"));
+                }
+            }
         }
         match (self.pipe_data, self.queue) {
             (Some(PipeData { bytes, .. }), _) if bytes > 0 => text.push_str(&format!(", {bytes} bytes in it")),
@@ -156,39 +171,40 @@ pub fn fds<'d, R>(dump: &'d Checkpoint, pid: Option<u32>, out: &mut R) -> Result
 where
     R: Rows<FdRow<'d>>,
 {
-    let Listing { items: tasks, problems } = dump.tasks()?;
+    let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
     out.problems(problems)?;
-    if let Some(pid) = pid
-        && !tasks.iter().any(|task| task.pid() == pid)
-    {
-        return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
-    }
     out.problems(dump.files()?.problems.iter().cloned())?;
     out.problems(dump.fd_problems()?.iter().cloned())?;
     out.problems(dump.queue_problems().iter().cloned())?;
-    let mut ends = Ends { dump, known: HashMap::new() };
-    for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
-        of_task(task, &mut ends, out)?;
+    let mut ends = Ends { dump, known: HashMap::new(), tcp: HashMap::new() };
+    let mut is_empty = true;
+    for task in &tasks {
+        is_empty &= of_task(task, &mut ends, out)?;
     }
-    Ok(())
+    if is_empty { out.note(&dump.why_none("descriptors", pid)) } else { Ok(()) }
 }
 
-fn of_task<'d, R>(task: &Task<'d>, ends: &mut Ends<'d>, out: &mut R) -> Result<()>
+/// Whether it has nothing.
+fn of_task<'d, R>(task: &Task<'d>, ends: &mut Ends<'d>, out: &mut R) -> Result<bool>
 where
     R: Rows<FdRow<'d>>,
 {
+    let mut is_empty = true;
     let comm = out.ok(task.core())?.flatten().map(|core| core.process.comm).unwrap_or_default();
     if let Some(fs) = out.ok(task.fs())?.flatten() {
         for (role, id) in [(Role::Cwd, fs.cwd_id), (Role::Root, fs.root_id)] {
             let file = ends.dump.files()?.get(FileType::REG, id);
-            out.row(row(ends, task, &comm, (role, None, false), (FileType::REG, id), file)?)?;
+            let row = row(ends, out, task, &comm, (role, None, false), (FileType::REG, id), file)?;
+            out.row(row)?;
+            is_empty = false;
         }
     }
-    let Listing { items: fds, problems } = task.fds()?;
+    // what is wrong with its table was told with what is wrong with all
+    let Listing { items: fds, .. } = task.fds()?;
     let mut by_number: HashMap<u32, Fd<'d>> = HashMap::new();
     for fd in &fds {
         let place = (Role::Descriptor, Some(fd.fd), fd.cloexec);
-        let mut row = row(ends, task, &comm, place, (fd.file_type, fd.id), fd.file)?;
+        let mut row = row(ends, out, task, &comm, place, (fd.file_type, fd.id), fd.file)?;
         if let Some(What::Epoll(Epoll { targets })) = fd.file.map(|file| &file.what) {
             if by_number.is_empty() {
                 by_number = fds.iter().map(|fd| (fd.fd, *fd)).collect();
@@ -196,19 +212,25 @@ where
             row.waits_for = targets.iter().map(|target| Awaited::new(target, by_number.get(&target.fd))).collect();
         }
         out.row(row)?;
+        is_empty = false;
     }
-    out.problems(problems)
+    Ok(is_empty)
 }
 
-fn row<'d>(
+fn row<'d, R>(
     ends: &mut Ends<'d>,
+    out: &mut R,
     task: &Task<'d>,
     comm: &Name,
     (role, fd, cloexec): (Role, Option<u32>, bool),
     (file_type, id): (FileType, u32),
     file: Option<&'d File>,
-) -> Result<FdRow<'d>> {
+) -> Result<FdRow<'d>>
+where
+    R: Rows<FdRow<'d>>,
+{
     let dump = ends.dump;
+    let files = dump.files()?;
     let mut row = FdRow {
         pid: task.pid(),
         comm: comm.clone(),
@@ -220,6 +242,8 @@ fn row<'d>(
         file,
         pipe_data: None,
         queue: None,
+        tcp_queues: None,
+        awaits_accept: file.is_some_and(|file| files.awaits_accept(file)),
         other_end: Vec::new(),
         other_end_total: 0,
         waits_for: Vec::new(),
@@ -236,6 +260,7 @@ fn row<'d>(
             }
         }
         Some((What::Netlink(_), file)) => row.queue = Some(dump.queue(file)),
+        Some((What::Inet(socket), _)) => row.tcp_queues = ends.tcp_queues(socket.ino, out)?,
         _ => {}
     }
     Ok(row)
@@ -267,6 +292,8 @@ impl FdRow<'_> {
 struct Ends<'d> {
     dump: &'d Checkpoint,
     known: HashMap<End, Told>,
+    /// What waits in TCP connections, by inode: each image is read once.
+    tcp: HashMap<u32, Option<TcpQueues>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -291,7 +318,17 @@ impl Told {
     }
 }
 
-impl Ends<'_> {
+impl<'d> Ends<'d> {
+    fn tcp_queues<R>(&mut self, ino: u32, out: &mut R) -> Result<Option<TcpQueues>>
+    where
+        R: Rows<FdRow<'d>>,
+    {
+        match self.tcp.entry(ino) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(place) => Ok(*place.insert(out.ok(self.dump.tcp_queues(ino))?.flatten())),
+        }
+    }
+
     /// Those who have an end; of a pipe, `of` is one of its files.
     fn told(&mut self, end: End, of: Option<&File>) -> Result<&Told> {
         match self.known.entry(end) {

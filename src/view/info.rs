@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::base::report::{Card, Cell, Fact, Rows};
+use crate::base::report::{Card, Cell, Fact, Once, Rows};
 use crate::base::{Listing, Name, Result, Size};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::inventory::{DumpStats, Inventory};
@@ -27,8 +27,8 @@ pub struct Info {
     pub root: Option<Root>,
     /// Tasks, zombies included.
     pub tasks: usize,
-    /// Threads of all tasks that are not zombies.
-    pub threads: usize,
+    /// Threads of all tasks that are not zombies; `None` where the dump does not say, as a pre-dump.
+    pub threads: Option<usize>,
     /// Tasks that have ended.
     pub zombies: usize,
     /// Memory.
@@ -113,6 +113,7 @@ fn plural(count: usize, one: &str) -> String {
 ///
 /// Errors: `out` ends the question. What is broken is a problem, and the rest is told.
 pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
+    let out = &mut Once::new(out);
     let mut info = Info { path: dump.source().name().to_owned(), ..Info::default() };
     count_files(dump, &mut info);
     if let Some(inventory) = out.ok(dump.inventory())? {
@@ -127,7 +128,7 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
         }
         info.inventory = Some(inventory.clone());
     }
-    info.is_pre_dump = dump.images_of(Kind::Pstree).is_empty() && !dump.images_of(Kind::Pagemap).is_empty();
+    info.is_pre_dump = dump.is_pre_dump();
     tasks(dump, &mut info, out)?;
     if let Some(census) = out.ok(dump.census())? {
         let by_type = census.by_type.iter();
@@ -174,6 +175,7 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
     let Some(Listing { items: tasks, problems }) = out.ok(dump.tasks())? else { return Ok(()) };
     out.problems(problems)?;
     info.tasks = tasks.len();
+    let mut threads = 0usize;
     for task in &tasks {
         // a task without memory is a zombie, or its image is missing: then its core image tells
         let has_memory =
@@ -184,9 +186,10 @@ fn tasks(dump: &Checkpoint, info: &mut Info, out: &mut impl Rows<Info>) -> Resul
         {
             info.zombies = info.zombies.saturating_add(1);
         } else {
-            info.threads = info.threads.saturating_add(task.tids().len());
+            threads = threads.saturating_add(task.tids().len());
         }
     }
+    info.threads = (!info.is_pre_dump).then_some(threads);
     let Some(root) = tasks.iter().find(|task| task.ppid() == 0).or(tasks.first()).filter(|_| !info.is_pre_dump) else {
         return Ok(());
     };
@@ -309,8 +312,8 @@ impl Info {
 
     fn count(&self) -> String {
         let mut text = plural(self.tasks, "task");
-        if !self.is_pre_dump {
-            text.push_str(&format!(", {}", plural(self.threads, "thread")));
+        if let Some(threads) = self.threads {
+            text.push_str(&format!(", {}", plural(threads, "thread")));
         }
         if self.zombies > 0 {
             text.push_str(&format!(", {}", plural(self.zombies, "zombie")));

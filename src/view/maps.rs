@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::base::report::{Cell, Column, Row, Rows};
-use crate::base::{Error, Listing, Result};
+use crate::base::{Listing, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::Remap;
 use crate::checkpoint::space::{Backing, Mapping};
@@ -15,6 +15,8 @@ pub struct Map {
     pub pid: u32,
     /// Its bytes.
     pub size: u64,
+    /// Flags and advice in words, such as `locked`, `dontdump`.
+    pub vm_flags: Vec<String>,
     /// The mapping.
     #[serde(flatten)]
     pub mapping: Mapping,
@@ -26,6 +28,7 @@ impl Map {
         let text = match &mapping.backing {
             Backing::Anonymous => "[anon]".into(),
             Backing::Stack => "[stack]".into(),
+            Backing::GrowsDown => "[grows down]".into(),
             Backing::Heap => "[heap]".into(),
             Backing::Vdso => "[vdso]".into(),
             Backing::Vvar => "[vvar]".into(),
@@ -56,10 +59,13 @@ impl Row for Map {
         Column::text("PROT", 0),
         Column::number("OFFSET", 3),
         Column::long("WHAT", 0),
+        Column::text("FLAGS", 4),
     ];
 
     fn cells(&self) -> Vec<Cell> {
         let mapping = &self.mapping;
+        // what it is says these two
+        let flags = self.vm_flags.iter().map(String::as_str).filter(|word| !["growsdown", "hugetlb"].contains(word));
         let shared = if mapping.flags.is_shared() { "s" } else { "p" };
         vec![
             Cell::text(self.pid),
@@ -69,6 +75,7 @@ impl Row for Map {
             Cell::text(format_args!("{}{shared}", mapping.prot)),
             if mapping.pgoff == 0 { Cell::Empty } else { Cell::text(format_args!("{:x}", mapping.pgoff)) },
             self.what(),
+            Cell::text(flags.collect::<Vec<_>>().join(",")),
         ]
     }
 }
@@ -77,19 +84,16 @@ impl Row for Map {
 ///
 /// Errors: the tasks cannot be listed, there is no such task, or `out` ends the question.
 pub fn maps(dump: &Checkpoint, pid: Option<u32>, out: &mut impl Rows<Map>) -> Result<()> {
-    let Listing { items: tasks, problems } = dump.tasks()?;
+    let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
     out.problems(problems)?;
-    if let Some(pid) = pid
-        && !tasks.iter().any(|task| task.pid() == pid)
-    {
-        return Err(Error::usage(format!("the dump has no task {pid}")).hint("`icecore ps` lists them"));
-    }
-    for task in tasks.iter().filter(|task| pid.is_none_or(|pid| pid == task.pid())) {
+    let mut is_empty = true;
+    for task in &tasks {
         let Some(Listing { items, problems }) = out.ok(task.mappings())? else { continue };
+        is_empty &= items.is_empty();
         for mapping in items {
-            out.row(Map { pid: task.pid(), size: mapping.size(), mapping })?;
+            out.row(Map { pid: task.pid(), size: mapping.size(), vm_flags: mapping.vm_flags(), mapping })?;
         }
         out.problems(problems)?;
     }
-    Ok(())
+    if is_empty { out.note(&dump.why_none("mappings", pid)) } else { Ok(()) }
 }

@@ -3,7 +3,8 @@
 //! # How to add a question
 //!
 //! 1. Write a file here: a row type with `Serialize` (its JSON) and [`Row`](crate::base::report::Row) (its table),
-//!    and a function that takes the checkpoint and a [`Rows`](crate::base::report::Rows).
+//!    and a function that takes the checkpoint and a [`Rows`](crate::base::report::Rows). Where it has no row to give,
+//!    a note says why.
 //! 2. Add a verb to `cli/`.
 //! 3. Run the tests with `ICECORE_BLESS=1`: the new verb gets a golden file for every dump in `tests/data`.
 

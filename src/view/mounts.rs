@@ -73,6 +73,9 @@ impl Row for MountRow {
 /// Errors: an image of mounts cannot be opened, or `out` ends the question.
 pub fn mounts(dump: &Checkpoint, out: &mut impl Rows<MountRow>) -> Result<()> {
     let Listing { items: mut mounts, problems } = dump.mounts()?;
+    if mounts.is_empty() && problems.is_empty() {
+        return out.note(&dump.why_no_mounts());
+    }
     mounts.sort_by(|a, b| (a.ns_id, &a.mountpoint, a.mnt_id).cmp(&(b.ns_id, &b.mountpoint, b.mnt_id)));
     mounts.into_iter().try_for_each(|mount| out.row(MountRow(mount)))?;
     out.problems(problems)

@@ -24,18 +24,18 @@ pub struct Ps {
     pub pid: u32,
     /// The thread; the task's own number in the row of a task.
     pub tid: u32,
-    /// Its parent; 0 if that is not in the dump.
-    pub ppid: u32,
+    /// Its parent; 0 if that is not in the dump. `None`, as the next two, in a pre-dump, which does not say.
+    pub ppid: Option<u32>,
     /// Its process group.
-    pub pgid: u32,
+    pub pgid: Option<u32>,
     /// Its session.
-    pub sid: u32,
+    pub sid: Option<u32>,
     /// Whether it runs.
     pub state: State,
     /// Of a zombie: how it ended.
     pub exit_code: Option<ExitCode>,
-    /// How many threads it has, itself included.
-    pub threads: usize,
+    /// How many threads it has, itself included; `None` in a pre-dump.
+    pub threads: Option<usize>,
     /// The user it acts as.
     pub uid: Option<u32>,
     /// The group it acts as.
@@ -48,6 +48,8 @@ pub struct Ps {
     pub comm: Name,
     /// The program it runs.
     pub exe: Option<Name>,
+    /// Whether it is a 32-bit task of a 64-bit machine; `None` where the dump does not say.
+    pub compat: Option<bool>,
     /// Where it was.
     pub pc: Option<Address>,
     /// Its ancestors in the dump.
@@ -84,6 +86,7 @@ impl Row for Ps {
         Column::number("SID", 4),
         Column::number("UID", 3),
         Column::text("STATE", 1),
+        Column::text("ABI", 2),
         Column::number("THR", 2),
         Column::number("MEMORY", 1),
         Column::long("COMMAND", 0),
@@ -102,12 +105,13 @@ impl Row for Ps {
         vec![
             Cell::text(self.pid),
             if is_thread { Cell::text(self.tid) } else { Cell::Empty },
-            task(Cell::text(self.ppid)),
-            task(Cell::text(self.pgid)),
-            task(Cell::text(self.sid)),
+            task(Cell::maybe(self.ppid)),
+            task(Cell::maybe(self.pgid)),
+            task(Cell::maybe(self.sid)),
             Cell::maybe(self.uid),
             task(state),
-            task(Cell::text(self.threads)),
+            if self.compat == Some(true) { Cell::Odd("32-bit".into()) } else { Cell::Empty },
+            task(Cell::maybe(self.threads)),
             match self.memory.saturating_add(self.memory_in_parent) {
                 0 => Cell::Empty,
                 memory => Cell::Size(memory),
@@ -124,6 +128,9 @@ impl Row for Ps {
 pub fn ps(dump: &Checkpoint, options: Options, out: &mut impl Rows<Ps>) -> Result<()> {
     let Listing { items: tree, problems } = dump.tree()?;
     out.problems(problems)?;
+    if tree.is_empty() {
+        return out.note(&dump.why_none("tasks", None));
+    }
     // decoded once for all programs
     out.ok(dump.files())?;
     let page_size = dump.page_size();
@@ -152,27 +159,30 @@ fn row(
     out: &mut impl Rows<Ps>,
 ) -> Result<Ps> {
     let task = &branch.task;
+    let known = |number: u32| task.is_known().then_some(number);
     let exe = out.ok(task.exe())?.flatten();
     let process = core.map(|core| &core.process);
     let leader = core.map(|core| &core.leader);
+    let registers = leader.and_then(|leader| leader.registers);
     let state = process.map_or(State::Unknown, |process| process.state);
     let credentials = leader.and_then(|leader| leader.credentials.as_ref());
     Ok(Ps {
         pid: task.pid(),
         tid: task.pid(),
-        ppid: task.ppid(),
-        pgid: task.pgid(),
-        sid: task.sid(),
+        ppid: known(task.ppid()),
+        pgid: known(task.pgid()),
+        sid: known(task.sid()),
         state,
         exit_code: process.filter(|_| state == State::Zombie).map(|process| ExitCode::new(process.exit_code)),
-        threads: task.tids().len(),
+        threads: task.is_known().then_some(task.tids().len()),
         uid: credentials.filter(|_| state != State::Zombie).map(|credentials| credentials.euid),
         gid: credentials.filter(|_| state != State::Zombie).map(|credentials| credentials.egid),
         memory: memory.here.saturating_mul(page_size),
         memory_in_parent: memory.parent.saturating_mul(page_size),
         comm: process.map(|process| process.comm.clone()).unwrap_or_default(),
         exe,
-        pc: leader.and_then(|leader| leader.registers).map(|registers| registers.pc),
+        compat: registers.map(|registers| registers.compat),
+        pc: registers.map(|registers| registers.pc),
         depth: branch.depth,
         branch: line,
     })
@@ -190,6 +200,7 @@ fn threads(task: &Task<'_>, leader: &Ps, out: &mut impl Rows<Ps>) -> Result<()> 
             memory_in_parent: 0,
             comm,
             exe: None,
+            compat: registers.map(|registers| registers.compat),
             pc: registers.map(|registers| registers.pc),
             branch: leader.branch.replace("├─ ", "│  ").replace("└─ ", "   ") + "· ",
             ..leader.clone()

@@ -23,6 +23,8 @@ pub struct Socket<'a> {
     pub queue: Option<Queue>,
     /// What waits in a TCP connection.
     pub tcp_queues: Option<TcpQueues>,
+    /// Whether it is a connection that the listening unix socket, its peer, has not accepted yet.
+    pub awaits_accept: bool,
     /// The address of the unix socket it is connected to.
     pub peer_name: Option<&'a UnixName>,
     /// Who has the unix socket it is connected to open; at most 16 of them.
@@ -57,6 +59,7 @@ impl Socket<'_> {
     fn state(&self) -> Cell {
         match &self.file.what {
             What::Inet(socket) => Cell::text(&socket.state),
+            What::Unix(_) if self.awaits_accept => Cell::text("not accepted"),
             What::Unix(socket) => Cell::text(&socket.state),
             _ => Cell::Empty,
         }
@@ -139,6 +142,7 @@ where
     out.problems(dump.queue_problems().iter().cloned())?;
     let mut commands = Commands::new(tasks);
     let mut connections: HashMap<u32, Option<TcpQueues>> = HashMap::new();
+    let mut is_empty = true;
     for file in files {
         let (queue, tcp_queues, peer) = match &file.what {
             What::Inet(socket) => {
@@ -158,11 +162,13 @@ where
             What::Unix(socket) => Some(&socket.name),
             _ => None,
         });
+        is_empty = false;
         let holders: Vec<Holder> = dump.holders(file)?.take(TOLD).collect();
         out.row(Socket {
             file,
             queue,
             tcp_queues,
+            awaits_accept: files.awaits_accept(file),
             peer_name,
             peer_holders: match peer {
                 Some(peer) => dump.holders(peer)?.take(TOLD).collect(),
@@ -173,7 +179,7 @@ where
             holders,
         })?;
     }
-    Ok(())
+    if is_empty { out.note(&dump.why_none("sockets", None)) } else { Ok(()) }
 }
 
 /// The commands of tasks, read when first asked for.
