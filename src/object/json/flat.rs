@@ -8,7 +8,7 @@ use crate::wire::varint;
 /// Room for a key, a number and what is between fields, all copied as whole arrays.
 const FIELD: usize = 32 + 24 + 2;
 
-/// Bytes that [`write`] needs for this message.
+/// Bytes that [`write()`] needs for this message.
 #[inline]
 pub(crate) fn room(bytes: &[u8]) -> usize {
     // a key and a value take two bytes, and keys of one byte are at most fifteen
