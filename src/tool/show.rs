@@ -36,9 +36,9 @@ pub fn choose<'d>(dump: &'d Checkpoint, wanted: &[String]) -> Result<Vec<&'d Ima
             None => chosen.extend(dump.images().iter().filter(|image| image.kind.name().eq_ignore_ascii_case(name))),
         }
         if chosen.len() == before {
-            return Err(Error::usage("the dump has no such image").in_image(name.clone()).hint(
-                "name it as its file is called, with or without .img, or by kind, such as CORE; `icecore info` lists them",
-            ));
+            return Err(Error::usage("the dump has no such image")
+                .in_image(name.clone())
+                .hint("name it as its file is called, with or without .img, or by kind, such as CORE"));
         }
     }
     Ok(chosen)
