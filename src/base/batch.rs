@@ -112,13 +112,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
-
-    fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
+    use crate::base::sink::tests::names;
 
     #[test]
     fn a_batch_changes_all_or_nothing() {
