@@ -11,7 +11,6 @@ mod common;
 
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use common::alloc::{self, Counting};
@@ -22,13 +21,6 @@ use icecore::{Checkpoint, ErrorKind, Image, Limits};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Only one test at a time may count what all threads allocate.
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// A directory with these images.
 fn dump(images: &[(&str, File)]) -> tempfile::TempDir {
@@ -55,7 +47,7 @@ fn icecore(words: &[&str], directory: &Path) -> Output {
 
 #[test]
 fn a_file_of_zeros_costs_no_memory() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     const LENGTH: usize = 2 << 20;
     let zeros = |magic: &str| File::new(magic).raw(vec![0; LENGTH]);
     let directory = dump(&[("pstree.img", tasks(1)), ("files.img", zeros("FILES")), ("fdinfo-1.img", zeros("FDINFO"))]);
@@ -77,7 +69,7 @@ fn a_file_of_zeros_costs_no_memory() {
 
 #[test]
 fn what_one_entry_lacks_or_has_too_much_costs_no_memory() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     const FIELDS: usize = 1 << 20;
     let decoded = |name: &str, file: File, limits: Limits| {
         let image = Image::open(name, file.0.into(), limits).unwrap();
@@ -115,7 +107,7 @@ fn what_one_entry_lacks_or_has_too_much_costs_no_memory() {
 
 #[test]
 fn deep_messages_are_not_put_together_before_they_are_written() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     let mut dir = (0..1500).fold(message().bytes(1, ""), |dir, _| dir.message(3, &message().bytes(1, "").bytes(2, "")));
     for _ in 0..44 {
         dir = message().bytes(1, "").message(2, &dir);
@@ -130,7 +122,7 @@ fn deep_messages_are_not_put_together_before_they_are_written() {
 
 #[test]
 fn sorting_keys_has_a_limit_and_errors_are_short() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     // two fields in turn, eight times: no runs
     let json =
         r#"{"magic": "FS", "entries": [{"cwd_id": 1, "root_id": 2, "@unknown": "eABwAHgAcAB4AHAAeABwAHgAcAB4AHAA"}]}"#;
@@ -155,7 +147,7 @@ fn sorting_keys_has_a_limit_and_errors_are_short() {
 
 #[test]
 fn a_pipe_with_many_ends_takes_time_that_grows_with_them() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     const ENDS: u64 = 30_000;
     let mut files = File::new("FILES");
     let mut fds = File::new("FDINFO");
@@ -176,7 +168,7 @@ fn a_pipe_with_many_ends_takes_time_that_grows_with_them() {
 
 #[test]
 fn every_question_tells_of_tasks_that_cannot_be_read() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     let directory = dump(&[("pstree.img", File::new("PSTREE").raw([0, 0, 0, 0])), ("files.img", File::new("FILES"))]);
     for verb in ["ps", "fds", "maps", "sockets", "info"] {
         let output = icecore(&[verb], directory.path());
@@ -188,7 +180,7 @@ fn every_question_tells_of_tasks_that_cannot_be_read() {
 
 #[test]
 fn an_image_that_many_name_is_read_once() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     const NAMED: u64 = 20_000;
     let large = message().uint(1, 1).uint(2, 1).uint(3, 1).uint(4, 1).uint(5, 0).uint(6, 0).uint(7, 0);
     let large = large.raw([0xf8, 7, 0].repeat(100_000)).uint(1, 0).uint(3, 0);
@@ -224,7 +216,7 @@ fn an_image_that_many_name_is_read_once() {
 
 #[test]
 fn warnings_without_end_are_counted() {
-    let _alone = alone();
+    let _alone = alloc::alone();
     let directory = dump(&[("fs-1.img", File::new("FS").raw([0; 4000]))]);
     let output = icecore(&["crit", "decode", "-i"], &directory.path().join("fs-1.img"));
     let errors = String::from_utf8(output.stderr).unwrap();

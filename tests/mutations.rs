@@ -12,7 +12,6 @@
 
 mod common;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -28,9 +27,6 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Only one test at a time may count what all threads allocate.
-static ALONE: Mutex<()> = Mutex::new(());
 
 #[derive(Default)]
 struct Tally {
@@ -181,7 +177,7 @@ const BOUND: usize = 64 << 20;
 
 #[test]
 fn cut_at_every_byte() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let images = small_images();
     let start = Instant::now();
     let tally = Tally::default();
@@ -247,7 +243,7 @@ fn mutate(rng: &mut Rng, bytes: &mut Vec<u8>, others: &[(String, Vec<u8>)]) {
 
 #[test]
 fn ten_thousand_mutations() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let images: Vec<_> = small_images().into_iter().filter(|image| !image.1.is_empty()).collect();
     let start = Instant::now();
     let tally = Tally::default();
@@ -268,7 +264,7 @@ fn ten_thousand_mutations() {
 /// Few bytes in the file that would be many in memory: refused before they are.
 #[test]
 fn bombs() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let least = Generator::new().least("creds_entry");
     let twice = 3_000_000;
     for (what, name, entry, limit) in [

@@ -10,7 +10,6 @@
 mod common;
 
 use std::io::Write as _;
-use std::sync::Mutex;
 
 use common::alloc::{self, Counting};
 use common::corpus;
@@ -21,9 +20,6 @@ use icecore::{Checkpoint, Image, Kind, Limits, v1};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// What is counted is what the whole process allocates: one test at a time.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// A file large enough to be mapped: small ones are read.
 fn mapped(file: &File) -> (tempfile::NamedTempFile, bytes::Bytes) {
@@ -37,7 +33,7 @@ fn mapped(file: &File) -> (tempfile::NamedTempFile, bytes::Bytes) {
 
 #[test]
 fn bytes_and_strings_lie_in_the_map() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let generator = Generator::new();
     let reg = generator.least_but("reg_file_entry", 6, |out| out.bytes(6, "/usr/lib/libc.so.6"));
     let mut file = File::new("REG_FILES");
@@ -67,7 +63,7 @@ fn bytes_and_strings_lie_in_the_map() {
 
 #[test]
 fn payloads_lie_in_the_map() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let pipe = message().uint(1, 1).uint(2, 70_000);
     let (_on_disk, bytes) = mapped(&File::new("PIPES_DATA").entry(&pipe).raw(vec![9; 70_000]));
     let map = bytes.as_ptr_range();
@@ -101,7 +97,7 @@ fn pagemap(entries: u64) -> File {
 
 #[test]
 fn looking_at_entries_allocates_nothing() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let (_on_disk, bytes) = mapped(&pagemap(20_000));
     let image = Image::open("pagemap-1.img", bytes, Limits::default()).unwrap();
     // the index: a vector that grows, and no more
@@ -138,7 +134,7 @@ fn cost_of_json(entries: u64) -> usize {
 /// Opening maps nothing and reads nothing: an image is opened when it is asked for, a page seen where it is.
 #[test]
 fn a_checkpoint_hands_out_maps() {
-    let _alone = ALONE.lock().unwrap_or_else(|poison| poison.into_inner());
+    let _alone = alloc::alone();
     let dump = Checkpoint::open(corpus::data().join("tree")).unwrap();
     let names = dump.images_of(Kind::Pages);
     assert!(!names.is_empty());
