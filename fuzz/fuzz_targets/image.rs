@@ -162,12 +162,17 @@ fn there_and_back(image: &Image, form: Form) {
         placed(&error);
         warned = true;
     });
-    let broken = image.iter().any(|entry| entry.and_then(|entry| entry.check()).is_err());
+    let errors: Vec<_> = image.iter().filter_map(|entry| entry.and_then(|entry| entry.check()).err()).collect();
+    let broken = !errors.is_empty();
+    // the check is of messages: structs may be too large for it where JSON, which is written as it is read, costs
+    // nothing; and messages among the payloads of a queue are looked at by JSON alone
+    let differ = errors.iter().any(|error| error.what().contains("bytes of memory"))
+        || image.iter().flatten().any(|entry| entry.records().next().is_some());
     match decoded {
-        Ok(()) => assert_eq!(warned, broken, "{form:?}"),
+        Ok(()) => assert!(warned == broken || differ, "{form:?}: {errors:?}"),
         Err(error) => {
             placed(&error);
-            return assert!(broken && !form.strict, "{form:?}: {error}");
+            return assert!((broken || differ) && !form.strict, "{form:?}: {error}");
         }
     }
     let mut back = Vec::new();

@@ -74,10 +74,13 @@ impl Writer<'_, '_> {
         for record in entry.records() {
             let record = record?;
             self.out.separate(std::mem::take(&mut none));
-            self.object(inner, record.message).map_err(|broken| {
-                let start = base.saturating_add(offset_in(entry.payload(), record.message));
-                entry.locate(broken.error, start.saturating_add(broken.offset))
-            })?;
+            let start = base.saturating_add(offset_in(entry.payload(), record.message));
+            let warnings = self.warnings.len();
+            self.object(inner, record.message)
+                .map_err(|broken| entry.locate(broken.error, start.saturating_add(broken.offset)))?;
+            for warning in self.warnings.iter_mut().skip(warnings) {
+                warning.offset = warning.offset.saturating_add(start);
+            }
             self.out.separate(false);
             base64::mime(self.out, record.data);
             self.out.relieve();
@@ -150,6 +153,25 @@ pub(crate) fn place(entry: &Entry<'_>, broken: Broken) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_missing_in_a_queue_is_told_where_it_is() {
+        let mut bytes = vec![0x19, 0x43, 0x56, 0x54, 0x37, 0x37, 0x45, 0x55, 20, 0, 0, 0];
+        // desc, qbytes, qnum
+        bytes.extend([0x0a, 14, 8, 1, 16, 1, 24, 1, 32, 1, 40, 1, 48, 1, 56, 1, 0x10, 1, 0x18, 1]);
+        // a message with its size alone, and its one byte
+        bytes.extend([2, 0, 0, 0, 0x10, 1, b'a', 0, 0, 0, 0, 0, 0, 0]);
+        let image = crate::Image::open("ipcns-msg-1.img", bytes.into(), Default::default()).unwrap();
+        let mut told = Vec::new();
+        let form = crate::object::json::Form::COMPACT;
+        crate::object::json::decode(&image, &form, &mut Vec::new(), &mut |error| told.push(error.to_string())).unwrap();
+        assert_eq!(
+            told,
+            [
+                "ipcns-msg-1.img: entry 0: offset 36 (0x24): field mtype: expected required field 1 of ipc_msg, found none"
+            ]
+        );
+    }
 
     #[test]
     fn sizes_as_crit_writes_them() {
