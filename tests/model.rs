@@ -11,9 +11,9 @@ use icecore::base::report::{Cell, Collect, Row};
 use icecore::checkpoint::fd::Holder;
 use icecore::checkpoint::file::{File, FileType, What};
 use icecore::checkpoint::ipc::Desc;
+use icecore::checkpoint::mm::Backing;
 use icecore::checkpoint::namespace::{Extent, NamespaceDetail, NamespaceKind};
 use icecore::checkpoint::socket::UnixName;
-use icecore::checkpoint::space::Backing;
 use icecore::checkpoint::task::{State, Task};
 use icecore::checkpoint::watch::Epoll;
 use icecore::{Checkpoint, view};
@@ -112,7 +112,7 @@ fn check(name: &str) {
         assert_eq!(state, said.status["State"], "{name} {pid}");
         if process.state == State::Zombie {
             assert_eq!(task.threads().all().unwrap().len(), 1);
-            assert!(task.space().unwrap().is_none() && task.fs().unwrap().is_none() && task.ids().unwrap().is_none());
+            assert!(task.mm().unwrap().is_none() && task.fs().unwrap().is_none() && task.ids().unwrap().is_none());
             continue;
         }
         let set = |key: &str| u64::from_str_radix(&said.status[key], 16).unwrap();

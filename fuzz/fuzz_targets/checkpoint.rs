@@ -73,6 +73,6 @@ fuzz_target!(|data: &[u8]| {
     let Ok(tasks) = dump.tasks() else { return };
     for task in tasks.items {
         let _ = (task.core().is_ok(), task.threads(), task.ids().is_ok(), task.fs().is_ok(), task.exe().is_ok());
-        let _ = (task.fds().is_ok(), task.space().is_ok(), task.mappings().is_ok(), task.page_count().is_ok());
+        let _ = (task.fds().is_ok(), task.mm().is_ok(), task.mappings().is_ok(), task.page_count().is_ok());
     }
 });

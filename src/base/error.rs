@@ -97,6 +97,13 @@ impl Error {
         self
     }
 
+    /// Names the image, whatever an inner layer called it.
+    #[must_use]
+    pub(crate) fn renamed(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.0.image = Some(name.into());
+        self
+    }
+
     /// Numbers the entry, from 0, unless an inner layer did.
     #[must_use]
     pub fn at_entry(mut self, entry: u64) -> Self {

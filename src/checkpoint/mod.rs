@@ -17,13 +17,16 @@ pub mod inventory;
 pub mod ipc;
 pub mod limit;
 pub mod lock;
+pub mod mm;
 pub mod mount;
 mod names;
 pub mod namespace;
 mod old_files;
 pub mod pipe;
+pub(crate) mod region;
 pub mod registers;
 pub mod resident;
+pub mod segment;
 pub mod signal;
 pub mod socket;
 pub mod space;
@@ -35,6 +38,8 @@ pub mod tree;
 pub mod tty;
 pub mod watch;
 
+pub use space::AddressSpace;
+
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +48,7 @@ use crate::base::listing::keep;
 use crate::base::map::Access;
 use crate::base::{Error, Limits, Listing, Result};
 use crate::image::{Image, Kind};
+use crate::memory::Parents;
 use crate::object::Object;
 use crate::source::Source;
 use crate::source::dir::Dir;
@@ -82,6 +88,7 @@ pub struct ImageName {
 pub struct Checkpoint {
     source: Arc<dyn Source>,
     images: Vec<ImageName>,
+    parents: Parents,
     limits: Limits,
     cache: Cache,
 }
@@ -93,6 +100,7 @@ struct Cache {
     files: OnceLock<Result<files::Files>>,
     tables: OnceLock<Result<fd::Tables>>,
     queues: OnceLock<fd::Queues>,
+    page_size: OnceLock<Option<u64>>,
     /// How often a path was looked for in the image of files.
     searches: AtomicU32,
 }
@@ -122,12 +130,18 @@ impl Checkpoint {
             })
             .collect();
         images.sort_unstable();
-        Self { source, images, limits, cache: Cache::default() }
+        let parents = Parents::of(source.clone());
+        Self { source, images, parents, limits, cache: Cache::default() }
     }
 
     /// Where its images come from.
     pub fn source(&self) -> &Arc<dyn Source> {
         &self.source
+    }
+
+    /// The dump and those it is an increment of.
+    pub fn parents(&self) -> &Parents {
+        &self.parents
     }
 
     /// The limits it was opened with.

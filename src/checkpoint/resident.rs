@@ -81,11 +81,18 @@ impl Task<'_> {
 impl Checkpoint {
     /// Bytes of a page on the machine that dumped, as the kernel told the programs; 4096 where nothing says.
     pub fn page_size(&self) -> u64 {
-        let told = self.images_of(Kind::Mm).first().and_then(|name| {
-            let entry = self.open_image(name).ok()?.get(0).ok()?.decode::<v1::MmEntry>().ok()?;
-            let (pairs, _) = entry.mm_saved_auxv.as_chunks::<2>();
-            pairs.iter().find(|[kind, _]| *kind == AT_PAGESZ).map(|[_, size]| *size)
-        });
-        told.filter(|size| size.is_power_of_two() && (4096..=65536).contains(size)).unwrap_or(4096)
+        self.known_page_size().unwrap_or(4096)
+    }
+
+    /// Bytes of a page; `None` where nothing says, as in pre-dumps.
+    pub(crate) fn known_page_size(&self) -> Option<u64> {
+        *self.cache.page_size.get_or_init(|| {
+            let told = self.images_of(Kind::Mm).first().and_then(|name| {
+                let entry = self.open_image(name).ok()?.get(0).ok()?.decode::<v1::MmEntry>().ok()?;
+                let (pairs, _) = entry.mm_saved_auxv.as_chunks::<2>();
+                pairs.iter().find(|[kind, _]| *kind == AT_PAGESZ).map(|[_, size]| *size)
+            });
+            told.filter(|size| size.is_power_of_two() && (4096..=65536).contains(size))
+        })
     }
 }

@@ -1,318 +1,268 @@
-//! The address space of a task: its mappings and what backs each.
+//! The address space of a process or a segment: what is at each address.
 
-use serde::{Serialize, Serializer};
+use std::ops::Range;
 
-use crate::base::{Address, Listing, Name, Result};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::file::{FileType, Regular, Remap, What};
-use crate::checkpoint::names;
+use crate::checkpoint::mm::{Backing, Mapping};
+use crate::checkpoint::region::{Otherwise, Region, regions};
+use crate::checkpoint::segment::Segment;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
-use crate::object::v1;
+use crate::memory::{Content, Missing, Page, PageState, Pages, Run};
 
-/// The address space of a task.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
+pub use crate::checkpoint::region::SpaceRuns;
+
+/// What is at each address of a process, or at each offset of a segment. Every address is in one of five states:
+/// stored, zero, file, missing or unmapped; see [`Page`]. Only stored and zero have bytes.
+///
+/// ```no_run
+/// use icecore::{Checkpoint, memory::{Content, Page}};
+///
+/// let dump = Checkpoint::open("dump/")?;
+/// let space = dump.task(17)?.address_space()?.expect("no zombie");
+/// if let Page::Stored(bytes) = space.page(0x7fff_0000_1234)? {
+///     println!("{:?}", &bytes[..16]); // a slice of the map
+/// }
+/// for run in space.runs(0..u64::MAX) {
+///     println!("{:#x}-{:#x} {}", run.start, run.end, matches!(run.content, Content::Stored(_)));
+/// }
+/// # Ok::<(), icecore::Error>(())
+/// ```
 pub struct AddressSpace {
-    /// The program: the number of its file in the dump.
-    pub exe_file_id: u32,
-    /// Start and end of the program's code.
-    pub code: (Address, Address),
-    /// Start and end of its data.
-    pub data: (Address, Address),
-    /// Start and end of the heap.
-    pub brk: (Address, Address),
-    /// Where the stack began.
-    pub stack: Address,
-    /// Start and end of the command line.
-    pub arg: (Address, Address),
-    /// Start and end of the environment.
-    pub env: (Address, Address),
-    /// What the kernel told the program at its start: pairs of kind and value.
-    pub auxv: Vec<u64>,
-    /// Whether the task may be traced and dumped by its user, as prctl numbers it.
-    pub dumpable: Option<i32>,
-    /// Whether huge pages are off.
-    pub thp_disabled: bool,
-    /// Its mappings, in the order of the dump: ascending, then ranges that guard others.
-    pub mappings: Vec<Mapping>,
+    pub(crate) page_size: u64,
+    /// Its mappings, in the order of the dump.
+    mappings: Vec<Mapping>,
+    /// Ascending, without overlaps.
+    pub(crate) regions: Vec<Region>,
+    /// The pages of the process itself.
+    pub(crate) own: Option<Pages>,
+    pub(crate) segments: Vec<Segment>,
+    /// What is where nothing is mapped: nothing, or nobody knows.
+    is_known: bool,
 }
 
-/// A mapping.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Mapping {
-    /// First address.
-    pub start: Address,
-    /// The address behind the last.
-    pub end: Address,
-    /// Protection.
-    pub prot: Prot,
-    /// Flags of mmap.
-    pub flags: MapFlags,
-    /// What CRIU knows of it, bits as its sources name them.
-    #[serde(serialize_with = "hex")]
-    pub status: u32,
-    /// Where it begins in what backs it, in bytes.
-    pub pgoff: u64,
-    /// Number of what backs it: a file, a segment.
-    pub shmid: u64,
-    /// Advice given to the kernel, a bit per MADV number.
-    #[serde(serialize_with = "hex")]
-    pub madv: u64,
-    /// What backs it.
-    #[serde(flatten)]
-    pub backing: Backing,
-    /// What is restored in place of the file that backs it, if the path no longer leads to it.
-    pub remap: Option<Remap>,
-}
-
-fn hex<S: Serializer>(bits: &(impl Copy + Into<u64>), serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Address((*bits).into()))
-}
-
-/// Protection of a mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prot(pub u32);
-
-impl std::fmt::Display for Prot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (bit, letter) in [(1, "r"), (2, "w"), (4, "x")] {
-            f.write_str(if self.0 & bit != 0 { letter } else { "-" })?;
-        }
-        Ok(())
-    }
-}
-
-impl Serialize for Prot {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Flags of mmap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MapFlags(pub u32);
-
-impl MapFlags {
-    /// Whether writes reach others who map the same.
-    pub fn is_shared(self) -> bool {
-        self.0 & 1 != 0
-    }
-
-    /// Whether it consists of huge pages.
-    pub fn is_huge(self) -> bool {
-        self.0 & 0x4_0000 != 0
-    }
-
-    /// Whether it grows downwards when the address below is touched.
-    pub fn grows_down(self) -> bool {
-        self.0 & 0x100 != 0
-    }
-}
-
-impl Serialize for MapFlags {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Address(u64::from(self.0)))
-    }
-}
-
-/// What backs a mapping.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "backing", content = "name", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Backing {
-    /// Nothing but memory.
-    Anonymous,
-    /// The stack of the task's first thread.
-    Stack,
-    /// Nothing but memory, and it grows downwards as a stack does; which of them is one only the program knows.
-    GrowsDown,
-    /// The heap.
-    Heap,
-    /// The kernel's code for the task.
-    Vdso,
-    /// The kernel's data for that code.
-    Vvar,
-    /// The kernel's old page of code.
-    Vsyscall,
-    /// A file; `None` if the dump lacks its path.
-    File(Option<Name>),
-    /// A memfd; `None` if the dump lacks its name.
-    Memfd(Option<Name>),
-    /// Memory shared by those who inherited it.
-    Shared,
-    /// A System V segment.
-    #[serde(rename = "sysv")]
-    SysV,
-    /// A socket's ring.
-    Socket,
-    /// The ring of an asynchronous I/O context.
-    Aio,
-    /// A range that must not be touched.
-    Guard,
-    /// A stack of return addresses.
-    ShadowStack,
-    /// The kernel's code for probes.
-    Uprobes,
-    /// A device, known to a plugin.
-    Device,
-}
-
-/// Bits of a mapping's status.
-mod status {
-    pub(super) const STACK: u32 = 1 << 1;
-    pub(super) const VSYSCALL: u32 = 1 << 2;
-    pub(super) const VDSO: u32 = 1 << 3;
-    pub(super) const HEAP: u32 = 1 << 5;
-    pub(super) const FILE: u32 = 1 << 6 | 1 << 7;
-    pub(super) const ANON_SHARED: u32 = 1 << 8;
-    pub(super) const SYSVIPC: u32 = 1 << 10;
-    pub(super) const SOCKET: u32 = 1 << 11;
-    pub(super) const VVAR: u32 = 1 << 12;
-    pub(super) const AIORING: u32 = 1 << 13;
-    pub(super) const MEMFD: u32 = 1 << 14;
-    pub(super) const SHSTK: u32 = 1 << 15;
-    pub(super) const GUARD: u32 = 1 << 16;
-    pub(super) const UPROBES: u32 = 1 << 17;
-    pub(super) const PLUGIN: u32 = 1 << 27;
-}
-
-impl Mapping {
-    /// Its bytes; 0 where a broken dump has the end before the start.
-    pub fn size(&self) -> u64 {
-        self.end.0.saturating_sub(self.start.0)
-    }
-
-    /// What the kernel keeps in mind of it, in words: flags as of mmap (`locked`, `noreserve`...) and advice as of
-    /// madvise (`dontdump`, `mergeable`...). `/proc/PID/smaps` calls them VmFlags.
-    pub fn vm_flags(&self) -> Vec<String> {
-        let known = names::MAP.iter().fold(0, |all, (bit, _)| all | bit);
-        let mut words = names::bits(u64::from(self.flags.0) & known, names::MAP);
-        words.extend(names::bits(self.madv, names::ADVICE));
-        words
-    }
-}
-
-impl<'a> Task<'a> {
-    /// Its address space; `None` for zombies and in pre-dumps.
+impl Task<'_> {
+    /// Its address space; `None` for a zombie. A pre-dump knows its pages, and not what is mapped.
     ///
-    /// Errors: its image is broken.
-    pub fn space(&self) -> Result<Option<AddressSpace>> {
-        let Some(image) = self.dump.find(Kind::Mm, u64::from(self.pid()))? else { return Ok(None) };
-        let mut entry = image.get(0)?.decode::<v1::MmEntry>()?;
-        if entry.vmas.is_empty() {
-            // before v1.2 they had an image of their own
-            entry.vmas = self.old(Kind::Vmas)?;
-        }
-        let pair = |start: u64, end: u64| (Address(start), Address(end));
-        Ok(Some(AddressSpace {
-            exe_file_id: entry.exe_file_id,
-            code: pair(entry.mm_start_code, entry.mm_end_code),
-            data: pair(entry.mm_start_data, entry.mm_end_data),
-            brk: pair(entry.mm_start_brk, entry.mm_brk),
-            stack: Address(entry.mm_start_stack),
-            arg: pair(entry.mm_arg_start, entry.mm_arg_end),
-            env: pair(entry.mm_env_start, entry.mm_env_end),
-            dumpable: entry.dumpable,
-            thp_disabled: entry.thp_disabled(),
-            mappings: entry
-                .vmas
-                .iter()
-                .map(|vma| self.dump.mapping(vma, entry.mm_start_stack))
-                .collect::<Result<_>>()?,
-            auxv: entry.mm_saved_auxv,
-        }))
-    }
-
-    /// Its mappings.
-    ///
-    /// Errors: as [`space`](Self::space).
-    pub fn mappings(&self) -> Result<Listing<Mapping>> {
-        let mappings = self.space()?.map(|space| space.mappings).unwrap_or_default();
-        Ok(Listing { items: mappings, problems: Vec::new() })
+    /// Errors: its mappings or its pagemap cannot be read.
+    pub fn address_space(&self) -> Result<Option<AddressSpace>> {
+        let mm = self.mm()?;
+        let id = u64::from(self.pid());
+        let dump = self.dump;
+        let own = Pages::open(dump.parents(), Kind::Pagemap, id, dump.known_page_size(), dump.limits())?;
+        let (own, mm) = match (own, mm) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => return Err(dump.no_image(Kind::Pagemap, id)),
+            (Some(own), mm) => (own, mm),
+        };
+        let is_known = mm.is_some();
+        let mappings = mm.map(|mm| mm.mappings).unwrap_or_default();
+        let (regions, segments) = regions(dump, &mappings)?;
+        Ok(Some(AddressSpace { page_size: own.page_size(), mappings, regions, own: Some(own), segments, is_known }))
     }
 }
 
 impl Checkpoint {
-    /// The path of the file with a path that has this number; `None` if there is none.
+    /// The content of a segment of shared memory, by the number in the name of its pagemap; addresses are offsets in
+    /// it.
     ///
-    /// Errors: the image of files cannot be opened.
-    pub fn path(&self, id: u32) -> Result<Option<Name>> {
-        Ok(self.regular(id)?.map(|file| file.path.clone()))
-    }
-
-    fn regular(&self, id: u32) -> Result<Option<&Regular>> {
-        Ok(self.files()?.get(FileType::REG, id).and_then(|file| match &file.what {
-            What::Regular(file) => Some(file),
-            _ => None,
-        }))
-    }
-
-    fn mapping(&self, vma: &v1::VmaEntry, stack: u64) -> Result<Mapping> {
-        let backing = self.backing(vma, stack)?;
-        let remap = match (&backing, u32::try_from(vma.shmid)) {
-            (Backing::File(_), Ok(id)) => self.regular(id)?.and_then(|file| file.remap),
-            _ => None,
+    /// Errors: the dump has no such segment, or its pagemap cannot be read.
+    pub fn segment(&self, id: u64) -> Result<AddressSpace> {
+        let segment = self.open_segment(id, self.segment_size(id))?;
+        let pages = match &segment.pages {
+            Ok(pages) => pages,
+            Err(missing) => return Err(missing.fault(0)),
         };
-        Ok(Mapping {
-            start: Address(vma.start),
-            end: Address(vma.end),
-            prot: Prot(vma.prot),
-            flags: MapFlags(vma.flags),
-            status: vma.status,
-            pgoff: vma.pgoff,
-            shmid: vma.shmid,
-            madv: vma.madv(),
-            backing,
-            remap,
+        let end = segment.size.unwrap_or_else(|| pages.end());
+        let region =
+            Region { start: 0, end, mapping: 0, own: false, segment: Some((0, 0)), otherwise: Otherwise::Zero };
+        Ok(AddressSpace {
+            page_size: pages.page_size(),
+            mappings: Vec::new(),
+            regions: vec![region],
+            own: None,
+            segments: vec![segment],
+            is_known: true,
+        })
+    }
+}
+
+impl AddressSpace {
+    /// Bytes of a page.
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// Its mappings, in the order of the dump; none in a pre-dump and in a segment.
+    pub fn mappings(&self) -> &[Mapping] {
+        &self.mappings
+    }
+
+    /// The mapping with this address.
+    pub fn mapping_at(&self, address: u64) -> Option<&Mapping> {
+        self.mappings.get(self.region(address)?.mapping)
+    }
+
+    /// Whether the dump says what is mapped; a pre-dump does not.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// The pages of the process itself, without what it shares; `None` in a segment.
+    pub fn own(&self) -> Option<&Pages> {
+        self.own.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn region(&self, address: u64) -> Option<&Region> {
+        let behind = self.regions.partition_point(|region| region.start <= address);
+        self.regions.get(behind.checked_sub(1)?).filter(|region| address < region.end)
+    }
+
+    /// What is at the page with this address, which lies anywhere in it.
+    ///
+    /// Errors: the page is in a compressed block that is broken.
+    #[inline]
+    pub fn page(&self, address: u64) -> Result<Page<'_>> {
+        let region = self.region(address);
+        if region.is_none_or(|region| region.own)
+            && let Some(own) = &self.own
+            && let Some(state) = own.page(address)?
+            && !(region.is_none() && self.is_known && matches!(state, PageState::Missing(_)))
+        {
+            return Ok(page(state));
+        }
+        match region {
+            Some(region) => self.behind(region, address),
+            None if self.is_known => Ok(Page::Unmapped),
+            None => Ok(Page::Missing(Missing::Unknown)),
+        }
+    }
+
+    /// What is at an address of a region where the process has no page of its own.
+    fn behind(&self, region: &Region, address: u64) -> Result<Page<'_>> {
+        if let Some((number, shift)) = region.segment
+            && let Some(segment) = self.segments.get(number)
+        {
+            let offset = address.saturating_sub(region.start).saturating_add(shift);
+            match &segment.pages {
+                Ok(_) if segment.size.is_some_and(|size| offset >= size) => {
+                    return Ok(Page::Missing(Missing::BeyondEnd));
+                }
+                Ok(pages) => {
+                    if let Some(state) = pages.page(offset)? {
+                        return Ok(page(state));
+                    }
+                }
+                Err(missing) => return Ok(Page::Missing(missing.clone())),
+            }
+        }
+        let start = address & !(self.page_size.wrapping_sub(1));
+        Ok(match &region.otherwise {
+            Otherwise::Zero => Page::Zero,
+            Otherwise::File(from) => {
+                Page::File { name: self.file(region), offset: from.saturating_add(start.saturating_sub(region.start)) }
+            }
+            Otherwise::Missing(missing) => Page::Missing(missing.clone()),
         })
     }
 
-    fn backing(&self, vma: &v1::VmaEntry, stack: u64) -> Result<Backing> {
-        let is = |bits: u32| vma.status & bits != 0;
-        let file = u32::try_from(vma.shmid).ok();
-        Ok(if is(status::SYSVIPC) {
-            Backing::SysV
-        } else if is(status::MEMFD) {
-            let memfd = file.and_then(|id| self.files().ok()?.get(FileType::MEMFD, id));
-            Backing::Memfd(memfd.and_then(|file| match &file.what {
-                What::Memfd(memfd) => Some(memfd.name.clone()),
-                _ => None,
-            }))
-        } else if is(status::ANON_SHARED) {
-            Backing::Shared
-        } else if is(status::SOCKET) {
-            Backing::Socket
-        } else if is(status::PLUGIN) {
-            Backing::Device
-        } else if is(status::FILE) {
-            Backing::File(file.map(|id| self.path(id)).transpose()?.flatten())
-        } else if is(status::GUARD) {
-            Backing::Guard
-        } else if is(status::SHSTK) {
-            Backing::ShadowStack
-        } else if is(status::UPROBES) {
-            Backing::Uprobes
-        } else if is(status::AIORING) {
-            Backing::Aio
-        } else if is(status::STACK) {
-            Backing::Stack
-        } else if is(status::VSYSCALL) {
-            Backing::Vsyscall
-        } else if is(status::VDSO) {
-            Backing::Vdso
-        } else if is(status::VVAR) {
-            Backing::Vvar
-        } else if is(status::HEAP) {
-            Backing::Heap
-        } else if vma.start <= stack && stack <= vma.end {
-            // today's CRIU has no bit for it; the kernel too calls that the stack
-            Backing::Stack
-        } else if MapFlags(vma.flags).grows_down() {
-            Backing::GrowsDown
-        } else {
-            Backing::Anonymous
-        })
+    /// The file behind a region.
+    pub(crate) fn file(&self, region: &Region) -> Option<&crate::base::Name> {
+        match &self.mappings.get(region.mapping)?.backing {
+            Backing::File(name) => name.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What is in a range of addresses, ascending: runs as long as they can be, none over the end of a mapping. What
+    /// is not mapped is in none; where the dump does not say what is mapped, only what it knows of is.
+    pub fn runs(&self, range: Range<u64>) -> SpaceRuns<'_> {
+        SpaceRuns::new(self, range)
+    }
+
+    /// Cuts a range of addresses into parts with about `bytes` stored bytes each, for work on several cores: split by
+    /// what there is to do, not by entries or mappings.
+    pub fn parts(&self, range: Range<u64>, bytes: u64) -> Vec<Range<u64>> {
+        let bytes = bytes.max(self.page_size).next_multiple_of(self.page_size);
+        let mut parts = Vec::new();
+        let (mut start, mut room) = (range.start, bytes);
+        for run in self.runs(range.clone()) {
+            let Content::Stored(_) = run.content else { continue };
+            let mut at = run.start;
+            while run.end.saturating_sub(at) >= room {
+                at = at.saturating_add(room);
+                parts.push(start..at);
+                (start, room) = (at, bytes);
+            }
+            room = room.saturating_sub(run.end.saturating_sub(at));
+        }
+        if start < range.end {
+            parts.push(start..range.end);
+        }
+        parts
+    }
+
+    /// The runs of a range of addresses, in parallel and cut where that splits the stored bytes evenly; collecting
+    /// keeps their order.
+    pub fn par_runs(&self, range: Range<u64>) -> impl ParallelIterator<Item = Run<'_>> {
+        self.parts(range, PART).into_par_iter().flat_map_iter(|part| self.runs(part))
+    }
+
+    /// Fills `into` with the bytes from `address` on.
+    ///
+    /// Errors: a fault that names the first address that has no bytes in the dump, or a block is broken. `into` then
+    /// holds the bytes before that one.
+    pub fn read(&self, address: u64, into: &mut [u8]) -> Result<()> {
+        let end = address.saturating_add(into.len() as u64);
+        let mut rest = into;
+        let mut at = address;
+        let mut scratch = Vec::new();
+        for run in self.runs(address..end) {
+            if run.start > at {
+                break;
+            }
+            let length = usize::try_from(run.len()).unwrap_or(usize::MAX).min(rest.len());
+            let (now, later) = rest.split_at_mut(length);
+            match &run.content {
+                Content::Stored(stored) => {
+                    now.copy_from_slice(stored.bytes(&mut scratch)?.get(..length).unwrap_or_default());
+                }
+                Content::Zero => now.fill(0),
+                _ => return Err(self.fault(run.start)),
+            }
+            rest = later;
+            at = run.end;
+        }
+        if rest.is_empty() { Ok(()) } else { Err(self.fault(at)) }
+    }
+
+    /// Why there are no bytes at an address.
+    pub fn fault(&self, address: u64) -> Error {
+        match self.page(address) {
+            Ok(Page::Missing(missing)) => missing.fault(address),
+            Ok(Page::File { name: Some(name), offset }) => Error::fault(format!(
+                "no page at {address:#x}: it is in the file {name} at {offset:#x}, not in the dump"
+            )),
+            Ok(Page::File { name: None, .. }) => {
+                Error::fault(format!("no page at {address:#x}: it is in a file, not in the dump"))
+            }
+            Ok(Page::Unmapped) => Error::fault(format!("no page at {address:#x}: nothing is mapped there")),
+            Ok(_) => Error::fault(format!("no page at {address:#x}")),
+            Err(error) => error,
+        }
+    }
+}
+
+/// Stored bytes of one piece of parallel work.
+const PART: u64 = 4 << 20;
+
+fn page(state: PageState<'_>) -> Page<'_> {
+    match state {
+        PageState::Stored(bytes) => Page::Stored(bytes),
+        PageState::Missing(missing) => Page::Missing(missing),
     }
 }

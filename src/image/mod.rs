@@ -10,6 +10,7 @@ pub mod v1;
 mod walk;
 
 pub use entry::{Entries, Entry};
+pub(crate) use index::STRIDE;
 pub use kinds::{FirstWord, KINDS, Kind, Shape, Status};
 pub use par::ParEntries;
 pub use v1::Image;

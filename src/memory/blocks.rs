@@ -35,6 +35,33 @@ impl<'a> Blocks<'a> {
         low(self.last(3))
     }
 
+    /// The sizes as they are in the entry, where they stand together in one field, as CRIU writes them.
+    pub(crate) fn packed(&self) -> Option<&'a [u8]> {
+        let mut blocks = Fields::new(self.entry).filter_map(|field| field.ok()).filter(|field| field.number == NUMBER);
+        let inner = blocks.next().and_then(|field| self.entry.get(field.body..field.end))?;
+        if blocks.next().is_some() {
+            return None;
+        }
+        let mut runs = Fields::new(inner).filter_map(|field| field.ok()).filter(|field| field.number == 1);
+        let run = match runs.next() {
+            Some(field) => match field.value {
+                Value::Bytes(run) => run,
+                _ => return None,
+            },
+            None => &[],
+        };
+        runs.next().is_none().then_some(run)
+    }
+
+    /// The sizes one behind the other, wherever they are in the entry.
+    pub(crate) fn repacked(&self) -> Vec<u8> {
+        let mut packed = Vec::new();
+        for size in self.block_sizes() {
+            varint::write(&mut packed, u64::from(size));
+        }
+        packed
+    }
+
     fn last(&self, number: u32) -> u64 {
         let values = numbered(self.entry, NUMBER).filter_map(|inner| field::last_varint(inner, number).ok()?);
         values.last().unwrap_or_default()

@@ -1,10 +1,27 @@
-//! Memory: which pages a process or segment has in the dump, and where their content is.
+//! Memory: which pages a process or segment has in the dump and its ancestors, and their content as slices of the map.
+//!
+//! [`Pages`] answers from pagemaps alone. What is mapped where no pagemap speaks, the checkpoint knows: see
+//! [`AddressSpace`](crate::checkpoint::AddressSpace).
 
 pub mod blocks;
+mod compressed;
+mod lz4;
+pub mod missing;
 pub mod pagemap;
+pub mod pages;
+pub mod parents;
+pub mod run;
+pub mod runs;
+mod span;
+mod store;
 
 pub use blocks::Blocks;
+pub use missing::Missing;
 pub use pagemap::{Pagemap, PagemapEntry};
+pub use pages::{PageState, Pages};
+pub use parents::Parents;
+pub use run::{Content, Page, PageBytes, Run, Stored};
+pub use runs::Runs;
 
 /// The low 32 bits: what protobuf makes of a longer number in such a field.
 #[inline]

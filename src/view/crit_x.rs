@@ -8,7 +8,7 @@ use crate::base::report::Rows;
 use crate::base::{Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::{FileType, What};
-use crate::checkpoint::space::Mapping;
+use crate::checkpoint::mm::Mapping;
 use crate::checkpoint::task::Task;
 use crate::object::json::quoted_printable;
 
@@ -127,7 +127,7 @@ pub fn mems(dump: &Checkpoint, out: &mut impl Rows<String>) -> Result<()> {
     let mut numbers: HashMap<u64, usize> = HashMap::new();
     for task in tasks {
         out.row(task.pid().to_string())?;
-        let Some(space) = task.space()? else { continue };
+        let Some(space) = task.mm()? else { continue };
         out.row(format!("\t{:<36}    {}", "exe", file(dump, FileType::REG, space.exe_file_id)?))?;
         for mapping in &space.mappings {
             let origin = origin(dump, mapping, &mut numbers)?;
@@ -186,7 +186,7 @@ fn file_of(dump: &Checkpoint, mapping: &Mapping) -> Result<String> {
 pub fn rss(dump: &Checkpoint, out: &mut impl Rows<String>) -> Result<()> {
     for task in tasks(dump, out)? {
         out.row(task.pid().to_string())?;
-        let Some(space) = task.space()? else { continue };
+        let Some(space) = task.mm()? else { continue };
         let mappings = &space.mappings;
         let mut at = 0usize;
         let mut told = None;

@@ -6,7 +6,7 @@ use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Listing, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::Remap;
-use crate::checkpoint::space::{Backing, Mapping};
+use crate::checkpoint::mm::{Backing, Mapping};
 
 /// A mapping of a task.
 #[derive(Clone, Debug, Serialize)]

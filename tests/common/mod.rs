@@ -5,6 +5,7 @@
 
 pub mod alloc;
 pub mod corpus;
+pub mod flat;
 pub mod judge;
 pub mod oracle;
 pub mod random;

@@ -1,0 +1,266 @@
+//! The pages of a process or segment: those in the dump, and those in the dumps it is an increment of.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::base::{Limits, Result};
+use crate::image::{Image, Kind};
+use crate::memory::lz4::Unpacked;
+use crate::memory::missing::Missing;
+use crate::memory::parents::Parents;
+use crate::memory::run::{Content, Data, PageBytes, Stored};
+use crate::memory::runs::Runs;
+use crate::memory::span::{Joined, Origin, Span, Spans};
+use crate::memory::store::Store;
+use crate::source::Source;
+
+/// The pages that a pagemap and its ancestors know of. What they don't speak of, who asks has to know: zeros, a file,
+/// another segment.
+pub struct Pages {
+    /// The dump's own pagemap, its parent's, and so on, as far as they refer to each other.
+    pub(crate) stores: Vec<Store>,
+    /// What is the matter with the dump behind the last store, where that one refers to a parent.
+    end: Missing,
+    /// Names of the dumps, in the order of `stores`.
+    dumps: Vec<Arc<str>>,
+    page_size: u64,
+    table: OnceLock<Option<Table>>,
+    unpacked: Unpacked,
+}
+
+/// All spans of a chain in an array: 32 bytes each, so a lookup is one binary search, however long the chain is.
+struct Table {
+    starts: Vec<u64>,
+    spans: Vec<(u64, Origin)>,
+}
+
+/// So many spans are put into a table; beyond, a lookup goes from pagemap to pagemap, and memory stays flat.
+const SPANS: usize = 1 << 20;
+
+impl Pages {
+    /// The pages of a process ([`Kind::Pagemap`], its pid) or segment ([`Kind::PagemapShmem`], its number), in the
+    /// first dump of `parents` and its ancestors. `page_size` is that of the machine that dumped; without it, it is
+    /// found from the lengths of the images. `None` if the dump has no such pagemap.
+    ///
+    /// Errors: the dump's own pagemap cannot be opened. What is wrong with those of its ancestors shows where pages
+    /// would come from them.
+    pub fn open(
+        parents: &Parents,
+        kind: Kind,
+        id: u64,
+        page_size: Option<u64>,
+        limits: &Limits,
+    ) -> Result<Option<Self>> {
+        let Some(source) = parents.get(0)? else { return Ok(None) };
+        let dump: Arc<str> = source.name().into();
+        let Some(store) = open(source, kind, id, "", page_size, limits)? else { return Ok(None) };
+        let mut this = Self::new(store, dump);
+        let page_size = this.page_size;
+        while this.stores.last().is_some_and(|store| store.has_parent) {
+            let found = parents.get(this.stores.len()).and_then(|source| {
+                let Some(source) = source else { return Ok(None) };
+                let dump: Arc<str> = source.name().into();
+                let prefix = format!("{dump}/");
+                Ok(Some((open(source, kind, id, &prefix, Some(page_size), limits)?, dump)))
+            });
+            match found {
+                Ok(Some((Some(store), dump))) => {
+                    this.end = Missing::NoParent { dump: dump.to_string() };
+                    this.stores.push(store);
+                    this.dumps.push(dump);
+                }
+                Ok(Some((None, dump))) => {
+                    this.end = Missing::NotInParent { dump: dump.to_string() };
+                    break;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    this.end = Missing::Broken(error);
+                    break;
+                }
+            }
+        }
+        Ok(Some(this))
+    }
+
+    fn new(store: Store, dump: Arc<str>) -> Self {
+        Self {
+            page_size: store.page_size(),
+            stores: vec![store],
+            end: Missing::NoParent { dump: dump.to_string() },
+            dumps: vec![dump],
+            table: OnceLock::new(),
+            unpacked: Unpacked::default(),
+        }
+    }
+
+    /// Pages that stand in a file one behind the other, as old dumps have some: `length` bytes from `start` on.
+    pub(crate) fn flat(
+        source: Arc<dyn Source>,
+        name: &str,
+        content: Bytes,
+        start: u64,
+        length: u64,
+        page_size: u64,
+    ) -> Result<Self> {
+        let dump = source.name().into();
+        let mut store = Store::flat(source.clone(), name, content, start, length, page_size)?;
+        let whole = length.next_multiple_of(page_size.max(1));
+        if whole != length {
+            // the last page is not all there: a copy has zeros behind it
+            let from = usize::try_from(start).unwrap_or(usize::MAX);
+            let mut copy = store.pages().ok().and_then(|pages| pages.get(from..)).unwrap_or_default().to_vec();
+            copy.truncate(low(length));
+            copy.resize(low(whole), 0);
+            store = Store::flat(source, name, copy.into(), 0, whole, page_size)?;
+        }
+        Ok(Self::new(store, dump))
+    }
+
+    /// Bytes of a page.
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// The dumps whose pagemaps refer to each other: the dump itself, its parent, and so on.
+    pub fn dumps(&self) -> &[Arc<str>] {
+        &self.dumps
+    }
+
+    /// Where the pages file of a dump of the chain is: its source, and its name there. Offsets of what is
+    /// [`Stored`] count from its start.
+    pub fn file(&self, level: usize) -> Option<(&Arc<dyn Source>, &str)> {
+        Some(self.stores.get(level)?.pages_file())
+    }
+
+    /// The address behind the last page that its pagemap speaks of.
+    pub fn end(&self) -> u64 {
+        self.spans(0..u64::MAX).last().map_or(0, |span| span.end)
+    }
+
+    /// The runs of pages in a range of addresses, ascending, as long as they can be: stored, zero or missing. Pages
+    /// that no pagemap speaks of are in none.
+    pub fn runs(&self, range: Range<u64>) -> Runs<'_> {
+        Runs::new(self, range)
+    }
+
+    pub(crate) fn spans(&self, range: Range<u64>) -> Joined<'_> {
+        Joined::new(Spans::new(&self.stores, range.start, range.end))
+    }
+
+    /// The page at an address, which lies anywhere in it; `None` if no pagemap speaks of it.
+    ///
+    /// Errors: it is in a block that is broken.
+    #[inline]
+    pub fn page(&self, address: u64) -> Result<Option<PageState<'_>>> {
+        let start = address & !(self.page_size.wrapping_sub(1));
+        let Some(span) = self.span(start) else { return Ok(None) };
+        if let Origin::Plain { level, offset } = span.origin {
+            let offset = offset.saturating_add(start.saturating_sub(span.start));
+            if let Some(Ok(pages)) = self.stores.get(level).map(Store::pages)
+                && let Ok(from) = usize::try_from(offset)
+                && let Some(bytes) = pages.get(from..from.saturating_add(low(self.page_size)))
+            {
+                return Ok(Some(PageState::Stored(PageBytes::Map(bytes))));
+            }
+        }
+        self.unusual(start)
+    }
+
+    #[cold]
+    fn unusual(&self, start: u64) -> Result<Option<PageState<'_>>> {
+        let Some(run) = self.runs(start..start.saturating_add(self.page_size)).next() else { return Ok(None) };
+        Ok(Some(match run.content {
+            Content::Stored(stored) => PageState::Stored(self.unpack(&stored)?),
+            Content::Missing(missing) => PageState::Missing(missing),
+            _ => PageState::Stored(PageBytes::Zero(low(self.page_size))),
+        }))
+    }
+
+    fn unpack<'a>(&self, stored: &Stored<'a>) -> Result<PageBytes<'a>> {
+        match &stored.data {
+            Data::Map(bytes) => Ok(PageBytes::Map(bytes)),
+            Data::Block(packed, length, part) => {
+                let block = self.unpacked.get((stored.level, stored.offset), || {
+                    let mut block = vec![0; *length];
+                    stored.unpack(packed, &mut block).map(|()| Arc::from(block))
+                })?;
+                Ok(PageBytes::Block(block, part.clone()))
+            }
+        }
+    }
+
+    /// The span with this address.
+    #[inline]
+    fn span(&self, address: u64) -> Option<Span> {
+        let Some(table) = self.table.get_or_init(|| self.table()) else {
+            return self.spans(address..address.saturating_add(1)).next();
+        };
+        let position = table.starts.partition_point(|start| *start <= address).checked_sub(1)?;
+        let (start, (end, origin)) = (*table.starts.get(position)?, *table.spans.get(position)?);
+        (address < end).then_some(Span { start, end, origin })
+    }
+
+    fn table(&self) -> Option<Table> {
+        let mut table = Table { starts: Vec::new(), spans: Vec::new() };
+        for span in self.spans(0..u64::MAX) {
+            if table.starts.len() >= SPANS {
+                return None;
+            }
+            table.starts.push(span.start);
+            table.spans.push((span.end, span.origin));
+        }
+        Some(table)
+    }
+
+    /// Why the pages of an origin without pages are missing.
+    #[cold]
+    pub(crate) fn missing(&self, origin: Origin) -> Missing {
+        match origin {
+            Origin::Absent { level } => {
+                Missing::NotInParent { dump: self.dumps.get(level).map_or_else(String::new, |dump| dump.to_string()) }
+            }
+            Origin::NoParent => self.end.clone(),
+            Origin::Broken { level } => match self.stores.get(level).and_then(|store| store.fault.clone()) {
+                Some(fault) => Missing::Broken(fault),
+                None => Missing::Unknown,
+            },
+            _ => Missing::Lazy,
+        }
+    }
+}
+
+/// What a pagemap says of one page.
+#[derive(Clone, Debug)]
+pub enum PageState<'a> {
+    /// Its bytes.
+    Stored(PageBytes<'a>),
+    /// That it is not there.
+    Missing(Missing),
+}
+
+/// Opens the pagemap of an object in one dump; `None` if the dump has none.
+fn open(
+    source: Arc<dyn Source>,
+    kind: Kind,
+    id: u64,
+    prefix: &str,
+    page_size: Option<u64>,
+    limits: &Limits,
+) -> Result<Option<Store>> {
+    let Some(file) = kind.file_name(id) else { return Ok(None) };
+    let name = format!("{prefix}{file}");
+    let bytes = match source.open(&file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => return Ok(None),
+        Err(error) => return Err(error.renamed(name)),
+    };
+    let image = Image::of_kind(&name, kind, id, bytes, *limits)?;
+    Store::open(image, source, prefix, page_size).map(Some)
+}
+
+fn low(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,390 @@
+//! One dump's pagemap of a process or segment, and the pages file it describes.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::base::{Error, Limits, Result};
+use crate::image::{Entries, Entry, Image, Kind, STRIDE};
+use crate::memory::compressed::Compressed;
+use crate::memory::pagemap::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT, Pagemap, PagemapEntry};
+use crate::source::Source;
+use crate::wire::varint;
+
+/// A pagemap that was looked through once. Its sound entries ascend, don't overlap and fit together; where they end
+/// too early, `fault` says why.
+pub(crate) struct Store {
+    image: Image,
+    source: Arc<dyn Source>,
+    /// Name of the pages file.
+    file: String,
+    /// What errors call the pages file.
+    shown: String,
+    page_size: u64,
+    pages: OnceLock<Result<Bytes>>,
+    /// For each 64 entries of the image, the first one's address and offset in the pages file.
+    groups: Vec<Group>,
+    /// Of entries in blocks: their number in the image, and the blocks.
+    compressed: Vec<(usize, Compressed)>,
+    /// Entries of the image that are sound, its head included.
+    len: usize,
+    /// Whether addresses are those of a 32-bit task, some with their sign extended.
+    is_extended: bool,
+    pub(crate) fault: Option<Error>,
+    pub(crate) has_parent: bool,
+    /// Bytes of the pages file that its entries describe.
+    pub(crate) payload: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Group {
+    start: u64,
+    offset: u64,
+}
+
+/// A sound entry of a pagemap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    /// First address, and the address behind the last.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Where its payload begins in the pages file.
+    pub(crate) offset: u64,
+    pub(crate) what: What,
+}
+
+/// Where the content of an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Plain,
+    /// In blocks: which of `compressed`.
+    Blocks(usize),
+    Parent,
+    Lazy,
+    Hole,
+}
+
+impl Store {
+    /// Looks through a pagemap. `prefix` goes before the names of the dump's files in errors.
+    ///
+    /// Errors: it has no head. What is wrong with its entries is its `fault`.
+    pub(crate) fn open(image: Image, source: Arc<dyn Source>, prefix: &str, page_size: Option<u64>) -> Result<Self> {
+        let pages_id = Pagemap::open(&image)?.pages_id();
+        let file = Kind::Pages.file_name(u64::from(pages_id)).unwrap_or_default();
+        let mut store = Self::new(image, source, file, prefix, page_size.unwrap_or(0), 0);
+        if page_size.is_none() {
+            store.page_size = store.likely_page_size();
+        }
+        store.walk();
+        Ok(store)
+    }
+
+    /// Content that stands in a file as it is, from `start` on, as old dumps have it; as if a pagemap said so.
+    pub(crate) fn flat(
+        source: Arc<dyn Source>,
+        name: &str,
+        content: Bytes,
+        start: u64,
+        length: u64,
+        page_size: u64,
+    ) -> Result<Self> {
+        let pages = length / page_size.max(1);
+        let mut bytes = Kind::PagemapShmem.row().magic.to_le_bytes().to_vec();
+        // a head, and an entry: vaddr 0, compat_nr_pages 0, PE_PRESENT, nr_pages
+        bytes.extend([2, 0, 0, 0, 0x08, 0]);
+        let mut entry = vec![0x08, 0, 0x10, 0, 0x20, 4, 0x28];
+        varint::write(&mut entry, pages);
+        bytes.extend(u32::try_from(entry.len()).unwrap_or(0).to_le_bytes());
+        bytes.extend(entry);
+        let image = Image::of_kind(name, Kind::PagemapShmem, 0, bytes.into(), Limits::default())?;
+        let mut store = Self::new(image, source, name.to_owned(), "", page_size, start);
+        store.walk();
+        store.pages = OnceLock::from(Ok(content));
+        Ok(store)
+    }
+
+    fn new(image: Image, source: Arc<dyn Source>, file: String, prefix: &str, page_size: u64, payload: u64) -> Self {
+        Self {
+            shown: format!("{prefix}{file}"),
+            image,
+            source,
+            file,
+            page_size,
+            pages: OnceLock::new(),
+            groups: Vec::new(),
+            compressed: Vec::new(),
+            len: 1,
+            is_extended: false,
+            fault: None,
+            has_parent: false,
+            payload,
+        }
+    }
+
+    pub(crate) fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// The size that makes the pages file as long as it is: all that a pre-dump says of it.
+    fn likely_page_size(&self) -> u64 {
+        let Ok(length) = self.source.size(&self.file) else { return USUAL };
+        let entries = self.image.range(1..self.image.len(), false).flatten();
+        let entries = entries.filter_map(|entry| PagemapEntry::from_message(entry.message()));
+        let present = entries.filter(|entry| entry.pe_flags() & PE_PRESENT != 0 && entry.blocks.is_none());
+        let pages = present.fold(0u64, |sum, entry| sum.saturating_add(entry.pages()));
+        let size = length.checked_div(pages).unwrap_or(USUAL);
+        let is_size = size.is_power_of_two() && (USUAL..=USUAL << 4).contains(&size);
+        if is_size && size.checked_mul(pages) == Some(length) { size } else { USUAL }
+    }
+
+    fn walk(&mut self) {
+        let mut walk = Walk { payload: self.payload, ..Walk::default() };
+        let mut len = 1usize;
+        let mut fault = None;
+        walk.groups.reserve(self.image.len() / STRIDE);
+        for entry in self.image.range(1..self.image.len(), false) {
+            let found = entry.and_then(|entry| {
+                let decoded = PagemapEntry::from_message(entry.message());
+                match decoded.and_then(|decoded| walk.usual(&decoded, entry.index(), self.page_size)) {
+                    Some(()) => Ok(()),
+                    None => walk.unusual(&entry, self.page_size),
+                }
+            });
+            if let Err(error) = found {
+                fault = Some(error);
+                break;
+            }
+            len = len.saturating_add(1);
+        }
+        self.fault = fault.or_else(|| self.image.fault().cloned());
+        self.len = len;
+        self.groups = walk.groups;
+        self.compressed = walk.compressed;
+        self.is_extended = walk.is_extended;
+        self.has_parent = walk.has_parent;
+        self.payload = walk.payload;
+    }
+
+    /// The content of the pages file.
+    pub(crate) fn pages(&self) -> Result<&Bytes, &Error> {
+        let open = || self.source.open(&self.file).map_err(|error| error.renamed(self.shown.as_str()));
+        self.pages.get_or_init(open).as_ref()
+    }
+
+    /// What errors call its pages file.
+    pub(crate) fn pages_name(&self) -> &str {
+        &self.shown
+    }
+
+    /// Where its pages file is: the source, and the name there.
+    pub(crate) fn pages_file(&self) -> (&Arc<dyn Source>, &str) {
+        (&self.source, &self.file)
+    }
+
+    pub(crate) fn compressed(&self, index: usize) -> Option<&Compressed> {
+        self.compressed.get(index).map(|(_, blocks)| blocks)
+    }
+
+    /// A cursor before the first entry.
+    pub(crate) fn cursor(&self) -> Cursor<'_> {
+        let mut cursor =
+            Cursor { store: self, entries: self.image.range(0..0, false), group: 0, offset: 0, current: None };
+        cursor.jump(0);
+        cursor
+    }
+}
+
+/// The size of a page nearly everywhere.
+const USUAL: u64 = 4096;
+
+/// What is known while a pagemap is looked through.
+#[derive(Default)]
+struct Walk {
+    /// Where the entry before ends.
+    end: u64,
+    groups: Vec<Group>,
+    compressed: Vec<(usize, Compressed)>,
+    has_parent: bool,
+    is_extended: bool,
+    /// Where the next payload begins.
+    payload: u64,
+}
+
+impl Walk {
+    /// An entry with nothing special about it; `None` for any other, and for what is wrong.
+    #[inline]
+    fn usual(&mut self, entry: &PagemapEntry<'_>, index: usize, page_size: u64) -> Option<()> {
+        let flags = entry.pe_flags();
+        let length = entry.pages().checked_mul(page_size)?;
+        let end = entry.vaddr.checked_add(length)?;
+        let is_usual = flags & !PE_LAZY == PE_PRESENT
+            && entry.blocks.is_none()
+            && entry.vaddr >= self.end
+            && entry.vaddr & page_size.wrapping_sub(1) == 0
+            && entry.vaddr >> 32 != SIGN
+            && !self.is_extended;
+        if !is_usual {
+            return None;
+        }
+        let payload = self.payload.checked_add(length)?;
+        self.group(index, entry.vaddr);
+        self.end = end;
+        self.payload = payload;
+        Some(())
+    }
+
+    #[inline]
+    fn group(&mut self, index: usize, start: u64) {
+        // the first group begins with the head
+        if index.is_multiple_of(STRIDE) || self.groups.is_empty() {
+            self.groups.push(Group { start, offset: self.payload });
+        }
+    }
+
+    #[cold]
+    fn unusual(&mut self, entry: &Entry<'_>, page_size: u64) -> Result<()> {
+        let decoded = PagemapEntry::decode(entry)?;
+        let wrong = |what: String| entry.locate(Error::format(what), 0);
+        let flags = decoded.pe_flags();
+        // a 64-bit task is known by the addresses before
+        self.is_extended |= decoded.vaddr >> 32 == SIGN && self.end <= 1 << 32;
+        let start = address(decoded.vaddr, self.is_extended);
+        if self.is_extended && start >> 32 != 0 {
+            return Err(
+                wrong(format!("expected an address of 32 bits, as those before, found {start:#x}")).in_field("vaddr")
+            );
+        }
+        if start & page_size.wrapping_sub(1) != 0 {
+            return Err(wrong(format!("expected an address that is a multiple of {page_size}, found {start:#x}"))
+                .in_field("vaddr"));
+        }
+        let length = decoded.pages().checked_mul(page_size);
+        let Some((length, end)) = length.and_then(|length| Some((length, start.checked_add(length)?))) else {
+            let what = format!("expected pages that fit the address space, found {} at {start:#x}", decoded.pages());
+            return Err(wrong(what).in_field("nr_pages"));
+        };
+        if start < self.end {
+            let what = format!("expected an address from {:#x} (entries ascend), found {start:#x}", self.end);
+            return Err(wrong(what).in_field("vaddr"));
+        }
+        let is_present = flags & PE_PRESENT != 0;
+        let only = |bit: &str| wrong(format!("expected {bit} only together with PE_PRESENT, found flags {flags:#x}"));
+        if is_present && flags & PE_PARENT != 0 {
+            return Err(wrong(format!("expected PE_PRESENT or PE_PARENT, found both in flags {flags:#x}")));
+        }
+        if !is_present && flags & PE_PAYLOAD_ALIGNED != 0 {
+            return Err(only("PE_PAYLOAD_ALIGNED"));
+        }
+        if !is_present && decoded.blocks.is_some() {
+            return Err(only("blocks"));
+        }
+        // unknown bits: whoever made them may have put pages elsewhere
+        if flags & !(PE_PRESENT | PE_PARENT | PE_LAZY | PE_PAYLOAD_ALIGNED) != 0 {
+            return Err(wrong(format!("expected flags that are known, found {flags:#x}")).in_field("flags"));
+        }
+        let too_long = || wrong(format!("expected payloads that fit a file, found {length:#x} bytes more"));
+        if flags & PE_PAYLOAD_ALIGNED != 0 {
+            self.payload = self.payload.checked_next_multiple_of(page_size).ok_or_else(too_long)?;
+        }
+        self.group(entry.index(), start);
+        if is_present {
+            let stored = match decoded.blocks {
+                None => length,
+                Some(blocks) => {
+                    let message = entry.message_bytes();
+                    let blocks = Compressed::new(blocks, &message, length, page_size, self.payload)
+                        .map_err(|what| wrong(what).in_field("blocks"))?;
+                    self.compressed.push((entry.index(), blocks));
+                    decoded.blocks.map_or(0, |blocks| blocks.total_payload_size())
+                }
+            };
+            self.payload = self.payload.checked_add(stored).ok_or_else(too_long)?;
+        }
+        self.has_parent |= flags & PE_PARENT != 0;
+        self.end = end;
+        Ok(())
+    }
+}
+
+/// The upper half of an address above 2 GiB in the dump of a 32-bit task.
+const SIGN: u64 = 0xffff_ffff;
+
+/// The address of an entry, without the sign that dumps of 32-bit tasks extend.
+fn address(vaddr: u64, is_extended: bool) -> u64 {
+    if is_extended && vaddr >> 32 == SIGN { vaddr & 0xffff_ffff } else { vaddr }
+}
+
+/// Walks the sound entries of a pagemap; it can be moved forward over many of them at once.
+pub(crate) struct Cursor<'a> {
+    store: &'a Store,
+    entries: Entries<'a>,
+    /// The group that comes after the one it is in.
+    group: usize,
+    /// Where the next entry's payload begins.
+    offset: u64,
+    current: Option<Item>,
+}
+
+impl<'a> Cursor<'a> {
+    /// The first entry that ends behind `address`. Addresses must not descend from call to call.
+    #[inline]
+    pub(crate) fn seek(&mut self, address: u64) -> Option<Item> {
+        loop {
+            match self.current {
+                Some(item) if item.end > address => return Some(item),
+                _ => {}
+            }
+            if self.store.groups.get(self.group).is_some_and(|group| group.start <= address) {
+                let groups = self.store.groups.get(self.group..).unwrap_or_default();
+                let ahead = groups.partition_point(|group| group.start <= address);
+                self.jump(self.group.saturating_add(ahead).saturating_sub(1));
+            }
+            self.current = Some(self.next()?);
+        }
+    }
+
+    fn jump(&mut self, group: usize) {
+        let start = group.saturating_mul(STRIDE);
+        self.entries = self.store.image.range(start.max(1)..self.store.len.max(1), false);
+        self.offset = self.store.groups.get(group).map_or(0, |group| group.offset);
+        self.group = group.saturating_add(1);
+        self.current = None;
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Item> {
+        let entry = self.entries.next()?.ok()?;
+        let index = entry.index();
+        if index.is_multiple_of(STRIDE) {
+            self.group = (index / STRIDE).saturating_add(1);
+        }
+        let decoded = PagemapEntry::from_message(entry.message())?;
+        // all of this was checked when the store was opened; a file that changed since gives other numbers, no panic
+        let start = address(decoded.vaddr, self.store.is_extended);
+        let length = decoded.pages().wrapping_mul(self.store.page_size);
+        let end = start.saturating_add(length);
+        let flags = decoded.pe_flags();
+        if flags & PE_PAYLOAD_ALIGNED != 0 {
+            self.offset = self.offset.checked_next_multiple_of(self.store.page_size)?;
+        }
+        let (what, stored) = if flags & PE_PRESENT != 0 {
+            match decoded.blocks {
+                None => (What::Plain, length),
+                Some(blocks) => {
+                    let compressed = &self.store.compressed;
+                    let position = compressed.binary_search_by_key(&index, |(entry, _)| *entry).ok()?;
+                    (What::Blocks(position), blocks.total_payload_size())
+                }
+            }
+        } else if flags & PE_PARENT != 0 {
+            (What::Parent, 0)
+        } else if flags & PE_LAZY != 0 {
+            (What::Lazy, 0)
+        } else {
+            (What::Hole, 0)
+        };
+        let item = Item { start, end, offset: self.offset, what };
+        self.offset = self.offset.saturating_add(stored);
+        Some(item)
+    }
+}
