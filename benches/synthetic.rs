@@ -30,18 +30,58 @@ pub(crate) fn pagemap(entries: usize) -> Vec<u8> {
     bytes
 }
 
+/// An image with the first word, the magic and an entry.
+pub(crate) fn head(magic: &str, fields: &[(u8, u64)]) -> Vec<u8> {
+    let magic = match magic {
+        "PAGEMAP" => 0x5608_4025u32,
+        "PSTREE" => 0x5027_3030,
+        _ => 0x5749_2820,
+    };
+    let mut bytes = 0x5456_4319u32.to_le_bytes().to_vec();
+    bytes.extend(magic.to_le_bytes());
+    entry(&mut bytes, fields);
+    bytes
+}
+
+/// A message with varint fields.
+pub(crate) fn message(fields: &[(u8, u64)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for &(number, value) in fields {
+        out.push(number << 3);
+        varint(&mut out, value);
+    }
+    out
+}
+
+/// What the kernel keeps of a task's memory: these mappings, each a message.
+pub(crate) fn mm(mappings: &[Vec<u8>]) -> Vec<u8> {
+    let mut message = message(&(1..=12).map(|number| (number, 0)).collect::<Vec<_>>());
+    for mapping in mappings {
+        message.push(14 << 3 | 2);
+        varint(&mut message, mapping.len() as u64);
+        message.extend(mapping);
+    }
+    let mut bytes = [0x5456_4319u32, 0x5749_2820].map(u32::to_le_bytes).concat();
+    bytes.extend((message.len() as u32).to_le_bytes());
+    bytes.extend(message);
+    bytes
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
 /// One entry with varint fields.
-fn entry(out: &mut Vec<u8>, fields: &[(u8, u64)]) {
+pub(crate) fn entry(out: &mut Vec<u8>, fields: &[(u8, u64)]) {
     let start = out.len();
     out.extend([0; 4]);
     for &(number, value) in fields {
         out.push(number << 3);
-        let mut rest = value;
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
+        varint(out, value);
     }
     let size = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&size.to_le_bytes());

@@ -53,15 +53,6 @@ impl<'a> Blocks<'a> {
         runs.next().is_none().then_some(run)
     }
 
-    /// The sizes one behind the other, wherever they are in the entry.
-    pub(crate) fn repacked(&self) -> Vec<u8> {
-        let mut packed = Vec::new();
-        for size in self.block_sizes() {
-            varint::write(&mut packed, u64::from(size));
-        }
-        packed
-    }
-
     fn last(&self, number: u32) -> u64 {
         let values = numbered(self.entry, NUMBER).filter_map(|inner| field::last_varint(inner, number).ok()?);
         values.last().unwrap_or_default()

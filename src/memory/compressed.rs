@@ -1,7 +1,5 @@
 //! A pagemap entry whose pages are cut into blocks: where each block is in the pages file.
 
-use bytes::Bytes;
-
 use crate::memory::blocks::Blocks;
 use crate::memory::low;
 use crate::wire::varint;
@@ -11,18 +9,20 @@ const STRIDE: usize = 256;
 /// The largest block, in bytes (CRIU's limit).
 const MAX_BLOCK: u64 = 4 << 20;
 
-/// The blocks of one entry, checked against what its other fields say.
-pub(crate) struct Compressed {
+/// For each 256th block but the first: where its size is among the sizes, and its offset behind the first block.
+pub(crate) type Marks = Vec<(usize, u64)>;
+
+/// The blocks of one entry.
+pub(crate) struct Compressed<'a> {
+    blocks: Blocks<'a>,
+    /// The sizes, as varints, where they stand together.
+    sizes: Option<&'a [u8]>,
     /// Bytes of pages, all blocks together.
     length: u64,
     /// Bytes of pages in a block; the last may have fewer.
     block: u64,
     /// Where the first block is in the pages file.
-    pub(crate) offset: u64,
-    /// The sizes, as varints.
-    sizes: Bytes,
-    /// For each 256th block: where its size is among the sizes, and its offset behind that of the first.
-    marks: Vec<(usize, u64)>,
+    offset: u64,
 }
 
 /// One block.
@@ -38,89 +38,105 @@ pub(crate) struct Block {
     pub(crate) packed: u64,
 }
 
-impl Compressed {
-    /// The blocks of an entry with `length` bytes of pages whose payload begins at `offset`; what is wrong, if they
-    /// do not fit together. `owner` is what `blocks` is a part of.
-    pub(crate) fn new(
-        blocks: Blocks<'_>,
-        owner: &Bytes,
-        length: u64,
-        page_size: u64,
-        offset: u64,
-    ) -> Result<Self, String> {
-        let per_block = u64::from(blocks.pages_per_block());
-        let block =
-            per_block.checked_mul(page_size).filter(|size| (1..=MAX_BLOCK).contains(size)).ok_or_else(|| {
-                format!("expected 1 to {} pages in a block, found {per_block}", MAX_BLOCK / page_size.max(1))
-            })?;
-        let sizes = match blocks.packed() {
-            Some(packed) => owner.slice_ref(packed),
-            None => blocks.repacked().into(),
-        };
-        let mut this = Self { length, block, offset, sizes, marks: Vec::new() };
-        let expected = length.div_ceil(block);
-        let (mut at, mut number, mut sum) = (0usize, 0u64, 0u64);
-        while at < this.sizes.len() && number < expected {
-            if usize::try_from(number).is_ok_and(|number| number.is_multiple_of(STRIDE)) {
-                this.marks.push((at, sum));
-            }
-            let (size, end) = this.size_at(at).ok_or("expected the size of a block")?;
-            let unpacked = block.min(length.saturating_sub(number.saturating_mul(block)));
-            if size > unpacked {
-                return Err(format!("block {number}: expected at most {unpacked} bytes, found {size}"));
-            }
-            // at most 2^32 blocks of 4 MiB
-            sum = sum.saturating_add(size);
-            number = number.saturating_add(1);
-            at = end;
+impl<'a> Compressed<'a> {
+    /// The blocks of an entry with `length` bytes of pages whose payload begins at `offset`.
+    pub(crate) fn new(blocks: Blocks<'a>, length: u64, page_size: u64, offset: u64) -> Self {
+        let block = u64::from(blocks.pages_per_block()).saturating_mul(page_size).max(1);
+        Self { sizes: blocks.packed(), blocks, length, block, offset }
+    }
+
+    /// Whether they fit together and with the rest of the entry; what is wrong, if they don't.
+    pub(crate) fn check(&self, page_size: u64) -> Result<Marks, String> {
+        let per_block = self.blocks.pages_per_block();
+        if per_block == 0 || self.block > MAX_BLOCK {
+            let most = MAX_BLOCK / page_size.max(1);
+            return Err(format!("expected 1 to {most} pages in a block, found {per_block}"));
         }
-        let found = number.saturating_add(varint_count(this.sizes.get(at..).unwrap_or_default()));
-        if found != expected {
+        let expected = self.length.div_ceil(self.block);
+        let mut marks = Marks::new();
+        let (mut number, mut sum) = (0usize, 0u64);
+        for (at, block) in self.walk(0, 0, 0) {
+            if number > 0 && number.is_multiple_of(STRIDE) {
+                marks.push((at, sum));
+            }
+            if block.packed > block.unpacked {
+                let (most, size) = (block.unpacked, block.packed);
+                return Err(format!("block {number}: expected at most {most} bytes, found {size}"));
+            }
+            // blocks of 4 MiB, each with a size of at least one byte
+            sum = sum.saturating_add(block.packed);
+            number = number.saturating_add(1);
+        }
+        let found = self.blocks.block_sizes().count() as u64;
+        if found != expected || number as u64 != expected {
             return Err(format!("expected {expected} sizes of blocks, found {found}"));
         }
-        let total = blocks.total_payload_size();
+        let total = self.blocks.total_payload_size();
         if total != sum {
             return Err(format!("expected blocks of {total} bytes together (total_payload_size), found {sum}"));
         }
-        Ok(this)
+        if self.sizes.is_none() {
+            marks.clear();
+        }
+        Ok(marks)
     }
 
-    fn size_at(&self, at: usize) -> Option<(u64, usize)> {
-        let (value, end) = varint::read(&self.sizes, at).ok()?;
-        Some((u64::from(low(value)), end))
-    }
-
-    /// The blocks from that with the page `at` bytes behind the entry's first.
-    pub(crate) fn blocks_from(&self, at: u64) -> impl Iterator<Item = Block> + use<'_> {
+    /// The blocks from that on with the page `at` bytes behind the entry's first. `marks` are those of the check.
+    pub(crate) fn blocks_from(&self, at: u64, marks: &[(usize, u64)]) -> impl Iterator<Item = Block> + use<'a> {
         let wanted = usize::try_from(at / self.block).unwrap_or(usize::MAX);
-        let mark = wanted / STRIDE;
-        let mut number = mark.saturating_mul(STRIDE);
-        let (mut place, mut before) = self.marks.get(mark).copied().unwrap_or((self.sizes.len(), 0));
+        let mark = (wanted / STRIDE).min(marks.len());
+        let (place, before) = mark.checked_sub(1).and_then(|mark| marks.get(mark).copied()).unwrap_or_default();
+        let first = mark.saturating_mul(STRIDE);
+        self.walk(first, place, before).map(|(_, block)| block).skip(wanted.saturating_sub(first))
+    }
+
+    /// The blocks from block `number` on, whose size stands at `place` and which is `before` bytes behind the first;
+    /// each with the place of its size.
+    fn walk(&self, number: usize, place: usize, before: u64) -> impl Iterator<Item = (usize, Block)> + use<'a> {
+        let (length, block, offset) = (self.length, self.block, self.offset);
+        let mut sizes = match self.sizes {
+            Some(run) => Sizes::Packed { run, at: place },
+            // never marked
+            None => Sizes::Spread(Box::new(self.blocks.block_sizes())),
+        };
+        let (mut number, mut before) = (number as u64, before);
         std::iter::from_fn(move || {
-            loop {
-                let start = (number as u64).saturating_mul(self.block);
-                if start >= self.length {
-                    return None;
-                }
-                let (packed, end) = self.size_at(place)?;
-                let block = Block {
-                    at: start,
-                    unpacked: self.block.min(self.length.saturating_sub(start)),
-                    offset: self.offset.saturating_add(before),
-                    packed,
-                };
-                place = end;
-                before = before.saturating_add(packed);
-                number = number.saturating_add(1);
-                if number > wanted {
-                    return Some(block);
-                }
+            let start = number.saturating_mul(block);
+            if start >= length {
+                return None;
             }
+            let (at, packed) = sizes.next()?;
+            let found = Block {
+                at: start,
+                unpacked: block.min(length.saturating_sub(start)),
+                offset: offset.saturating_add(before),
+                packed,
+            };
+            before = before.saturating_add(packed);
+            number = number.saturating_add(1);
+            Some((at, found))
         })
     }
 }
 
-/// Every varint ends with a byte below 0x80.
-fn varint_count(run: &[u8]) -> u64 {
-    run.iter().filter(|byte| **byte < 0x80).count() as u64
+/// The sizes, one after the other.
+enum Sizes<'a> {
+    Packed { run: &'a [u8], at: usize },
+    Spread(Box<dyn Iterator<Item = u32> + Send + 'a>),
+}
+
+impl Sizes<'_> {
+    /// A size, and where it stands.
+    #[inline]
+    fn next(&mut self) -> Option<(usize, u64)> {
+        match self {
+            Self::Packed { run, at } => {
+                let place = *at;
+                let (value, end) = varint::read(run, place).ok()?;
+                *at = end;
+                Some((place, u64::from(low(value))))
+            }
+            Self::Spread(sizes) => sizes.next().map(|size| (0, u64::from(size))),
+        }
+    }
 }

@@ -14,6 +14,7 @@ pub mod run;
 pub mod runs;
 mod span;
 mod store;
+mod table;
 
 pub use blocks::Blocks;
 pub use missing::Missing;

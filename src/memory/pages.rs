@@ -14,6 +14,7 @@ use crate::memory::run::{Content, Data, PageBytes, Stored};
 use crate::memory::runs::Runs;
 use crate::memory::span::{Joined, Origin, Span, Spans};
 use crate::memory::store::Store;
+use crate::memory::table::{Found, Table};
 use crate::source::Source;
 
 /// The pages that a pagemap and its ancestors know of. What they don't speak of, who asks has to know: zeros, a file,
@@ -29,15 +30,6 @@ pub struct Pages {
     table: OnceLock<Option<Table>>,
     unpacked: Unpacked,
 }
-
-/// All spans of a chain in an array: 32 bytes each, so a lookup is one binary search, however long the chain is.
-struct Table {
-    starts: Vec<u64>,
-    spans: Vec<(u64, Origin)>,
-}
-
-/// So many spans are put into a table; beyond, a lookup goes from pagemap to pagemap, and memory stays flat.
-const SPANS: usize = 1 << 20;
 
 impl Pages {
     /// The pages of a process ([`Kind::Pagemap`], its pid) or segment ([`Kind::PagemapShmem`], its number), in the
@@ -192,27 +184,17 @@ impl Pages {
         }
     }
 
-    /// The span with this address.
+    /// The span with this address, or a part of it that has the address.
     #[inline]
     fn span(&self, address: u64) -> Option<Span> {
-        let Some(table) = self.table.get_or_init(|| self.table()) else {
-            return self.spans(address..address.saturating_add(1)).next();
-        };
-        let position = table.starts.partition_point(|start| *start <= address).checked_sub(1)?;
-        let (start, (end, origin)) = (*table.starts.get(position)?, *table.spans.get(position)?);
-        (address < end).then_some(Span { start, end, origin })
-    }
-
-    fn table(&self) -> Option<Table> {
-        let mut table = Table { starts: Vec::new(), spans: Vec::new() };
-        for span in self.spans(0..u64::MAX) {
-            if table.starts.len() >= SPANS {
-                return None;
+        if let Some(table) = self.table.get_or_init(|| Table::new(self.spans(0..u64::MAX), self.page_size)) {
+            match table.find(address) {
+                Found::Span(span) => return Some(span),
+                Found::Nothing => return None,
+                Found::Other => {}
             }
-            table.starts.push(span.start);
-            table.spans.push((span.end, span.origin));
         }
-        Some(table)
+        self.spans(address..address.saturating_add(1)).next()
     }
 
     /// Why the pages of an origin without pages are missing.

@@ -47,9 +47,9 @@ impl<'a> Runs<'a> {
             let span = self.rest.take().or_else(|| self.spans.next())?;
             match span.origin {
                 Origin::Plain { level, offset } => return Some(self.plain(span, level, offset)),
-                Origin::Blocks { level, index, at } => {
+                Origin::Blocks { level, index, offset, at } => {
                     let store = self.pages.stores.get(level)?;
-                    let iter = Box::new(store.compressed(index)?.blocks_from(at));
+                    let iter = Box::new(store.blocks_from(index, offset, at)?);
                     let base = span.start.saturating_sub(at);
                     self.blocks = Some(Blocks { store, level, base, range: span.start..span.end, iter });
                 }

@@ -16,8 +16,8 @@ pub(crate) struct Span {
 pub(crate) enum Origin {
     /// In the pages file, at this offset.
     Plain { level: usize, offset: u64 },
-    /// In blocks of the entry `index`, from `at` bytes behind its first page.
-    Blocks { level: usize, index: usize, at: u64 },
+    /// In blocks of the entry `index`, whose payload begins at `offset`, from `at` bytes behind its first page.
+    Blocks { level: usize, index: usize, offset: u64, at: u64 },
     /// Nowhere: left to a server of pages.
     Lazy,
     /// Nowhere: they should be in a parent, and the one at `level` does not have them.
@@ -82,7 +82,10 @@ impl Iterator for Spans<'_> {
                         let offset = item.offset.saturating_add(behind);
                         return self.span(start, end, Origin::Plain { level, offset });
                     }
-                    What::Blocks(index) => return self.span(start, end, Origin::Blocks { level, index, at: behind }),
+                    What::Blocks(index) => {
+                        let origin = Origin::Blocks { level, index, offset: item.offset, at: behind };
+                        return self.span(start, end, origin);
+                    }
                     What::Lazy => return self.span(start, end, Origin::Lazy),
                     // as if there were no entry
                     What::Hole if level == 0 => {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::base::{Error, Limits, Result};
 use crate::image::{Entries, Entry, Image, Kind, STRIDE};
-use crate::memory::compressed::Compressed;
+use crate::memory::compressed::{Block, Compressed, Marks};
 use crate::memory::pagemap::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT, Pagemap, PagemapEntry};
 use crate::source::Source;
 use crate::wire::varint;
@@ -24,8 +24,8 @@ pub(crate) struct Store {
     pages: OnceLock<Result<Bytes>>,
     /// For each 64 entries of the image, the first one's address and offset in the pages file.
     groups: Vec<Group>,
-    /// Of entries in blocks: their number in the image, and the blocks.
-    compressed: Vec<(usize, Compressed)>,
+    /// Of entries of very many blocks, by their number in the image: where some of the blocks are.
+    marks: Vec<(usize, Marks)>,
     /// Entries of the image that are sound, its head included.
     len: usize,
     /// Whether addresses are those of a 32-bit task, some with their sign extended.
@@ -57,7 +57,7 @@ pub(crate) struct Item {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Plain,
-    /// In blocks: which of `compressed`.
+    /// In blocks: the number of the entry in the image.
     Blocks(usize),
     Parent,
     Lazy,
@@ -112,7 +112,7 @@ impl Store {
             page_size,
             pages: OnceLock::new(),
             groups: Vec::new(),
-            compressed: Vec::new(),
+            marks: Vec::new(),
             len: 1,
             is_extended: false,
             fault: None,
@@ -159,7 +159,7 @@ impl Store {
         self.fault = fault.or_else(|| self.image.fault().cloned());
         self.len = len;
         self.groups = walk.groups;
-        self.compressed = walk.compressed;
+        self.marks = walk.marks;
         self.is_extended = walk.is_extended;
         self.has_parent = walk.has_parent;
         self.payload = walk.payload;
@@ -181,8 +181,13 @@ impl Store {
         (&self.source, &self.file)
     }
 
-    pub(crate) fn compressed(&self, index: usize) -> Option<&Compressed> {
-        self.compressed.get(index).map(|(_, blocks)| blocks)
+    /// The blocks of entry `index`, whose payload begins at `offset`, from the page `at` bytes behind its first on.
+    pub(crate) fn blocks_from(&self, index: usize, offset: u64, at: u64) -> Option<impl Iterator<Item = Block> + '_> {
+        let entry = PagemapEntry::from_message(self.image.get(index).ok()?.message())?;
+        let length = entry.pages().wrapping_mul(self.page_size);
+        let marks = self.marks.binary_search_by_key(&index, |(entry, _)| *entry).ok();
+        let marks = marks.and_then(|position| self.marks.get(position)).map_or(&[][..], |(_, marks)| marks);
+        Some(Compressed::new(entry.blocks?, length, self.page_size, offset).blocks_from(at, marks))
     }
 
     /// A cursor before the first entry.
@@ -203,7 +208,7 @@ struct Walk {
     /// Where the entry before ends.
     end: u64,
     groups: Vec<Group>,
-    compressed: Vec<(usize, Compressed)>,
+    marks: Vec<(usize, Marks)>,
     has_parent: bool,
     is_extended: bool,
     /// Where the next payload begins.
@@ -291,11 +296,13 @@ impl Walk {
             let stored = match decoded.blocks {
                 None => length,
                 Some(blocks) => {
-                    let message = entry.message_bytes();
-                    let blocks = Compressed::new(blocks, &message, length, page_size, self.payload)
+                    let marks = Compressed::new(blocks, length, page_size, self.payload)
+                        .check(page_size)
                         .map_err(|what| wrong(what).in_field("blocks"))?;
-                    self.compressed.push((entry.index(), blocks));
-                    decoded.blocks.map_or(0, |blocks| blocks.total_payload_size())
+                    if !marks.is_empty() {
+                        self.marks.push((entry.index(), marks));
+                    }
+                    blocks.total_payload_size()
                 }
             };
             self.payload = self.payload.checked_add(stored).ok_or_else(too_long)?;
@@ -331,7 +338,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn seek(&mut self, address: u64) -> Option<Item> {
         loop {
             match self.current {
-                Some(item) if item.end > address => return Some(item),
+                // an entry of no pages is none
+                Some(item) if item.end > address.max(item.start) => return Some(item),
                 _ => {}
             }
             if self.store.groups.get(self.group).is_some_and(|group| group.start <= address) {
@@ -370,11 +378,7 @@ impl<'a> Cursor<'a> {
         let (what, stored) = if flags & PE_PRESENT != 0 {
             match decoded.blocks {
                 None => (What::Plain, length),
-                Some(blocks) => {
-                    let compressed = &self.store.compressed;
-                    let position = compressed.binary_search_by_key(&index, |(entry, _)| *entry).ok()?;
-                    (What::Blocks(position), blocks.total_payload_size())
-                }
+                Some(blocks) => (What::Blocks(index), blocks.total_payload_size()),
             }
         } else if flags & PE_PARENT != 0 {
             (What::Parent, 0)
