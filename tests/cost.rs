@@ -244,3 +244,32 @@ fn lengths_of_32_bits_have_32_bits() {
         assert!(text.contains(expected), "{text}");
     }
 }
+
+/// Very many entries, lazy ones and in blocks: what a lookup, a walk and cutting into parts take beside the maps.
+#[test]
+fn memory_of_any_size_takes_little_memory() {
+    let _alone = alloc::alone();
+    const ENTRIES: u64 = 200_000;
+    let blocks = message().packed(1, &[0, 0]).uint(2, 0).uint(3, 1);
+    let plain = (message().uint(2, 0).uint(4, 2).uint(5, 1), 1);
+    for (entry, pages) in [plain, (message().uint(2, 0).uint(4, 4).uint(5, 2).message(6, &blocks), 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = File::new("PAGEMAP").entry(&message().uint(1, 1));
+        for number in 0..ENTRIES {
+            let mut first = message().uint(1, number << 16);
+            first.0.extend(&entry.0);
+            file = file.entry(&first);
+        }
+        std::fs::write(dir.path().join("pagemap-7.img"), &file.0).unwrap();
+        std::fs::write(dir.path().join("pages-1.img"), "").unwrap();
+        drop(file);
+        let (peak, (runs, parts)) = alloc::peak(|| {
+            let space = Checkpoint::open(dir.path()).unwrap().task(7).unwrap().address_space().unwrap().unwrap();
+            assert!(space.page(1 << 30).is_ok());
+            (space.runs(0..u64::MAX).count() as u64, space.parts(0..u64::MAX, 1 << 20).len())
+        });
+        assert_eq!((runs, parts), (ENTRIES, 1), "{pages}");
+        // 20 bytes each for lookups, twice while the table grows
+        assert!(peak < 50 * ENTRIES as usize, "{peak} bytes");
+    }
+}

@@ -153,3 +153,33 @@ fn a_checkpoint_hands_out_maps() {
         }
     }
 }
+
+#[test]
+fn pages_lie_in_the_map_of_their_file() {
+    let _alone = alloc::alone();
+    let dir = tempfile::tempdir().unwrap();
+    let content = common::pagemap::content(3, 64);
+    let dump = common::pagemap::Pagemap::new(1);
+    dump.entry(0x10000, &common::pagemap::Store::Plain(content.clone())).write(dir.path(), 7);
+    let space = Checkpoint::open(dir.path()).unwrap().task(7).unwrap().address_space().unwrap().unwrap();
+    let is_mapped = |bytes: &[u8]| {
+        let address = bytes.as_ptr().addr();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let line = maps.lines().find(|line| {
+            let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+            let [start, end] = [start, end].map(|hex| usize::from_str_radix(hex, 16).unwrap());
+            (start..end).contains(&address)
+        });
+        line.unwrap().ends_with(dir.path().join("pages-1.img").to_str().unwrap())
+    };
+    let run = space.runs(0..u64::MAX).next().unwrap();
+    let icecore::memory::Content::Stored(stored) = run.content else { panic!("{run:?}") };
+    assert!(is_mapped(stored.map().unwrap()) && stored.len() == content.len());
+    let page = || match space.page(0x1_0000 + 17 * 4096).unwrap() {
+        icecore::memory::Page::Stored(bytes) => bytes,
+        other => panic!("{other:?}"),
+    };
+    assert!(is_mapped(&page()));
+    let (times, _) = alloc::times(page);
+    assert_eq!(times, 0, "a lookup allocates nothing");
+}
