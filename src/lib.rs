@@ -20,6 +20,9 @@
 //! those who know the format: spans and slices, without allocating. Between them, [`Entry::decode`] gives structs and
 //! [`object::json`] gives crit's JSON, both ways.
 //!
+//! Memory is an [`AddressSpace`]: what is at an address of a process or at an offset of a segment, page by page or in
+//! runs that are slices of the map, through a chain of incremental dumps.
+//!
 //! What is broken costs only itself: lists come as a [`Listing`](base::Listing), which has the errors beside what could
 //! be read. A plain loop over one passes the errors over; `all()` and `results()` do not.
 //!
@@ -59,6 +62,6 @@ pub mod view;
 pub mod wire;
 
 pub use base::{Error, ErrorKind, Limits, Result};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{AddressSpace, Checkpoint};
 pub use image::{Entry, Image, Kind};
 pub use object::v1;
