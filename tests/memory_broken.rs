@@ -388,6 +388,41 @@ fn old_segments_of_system_v() {
 }
 
 #[test]
+fn the_first_versions_had_no_pagemaps() {
+    let dir = tempfile::tempdir().unwrap();
+    let stored = content(6, 3);
+    let addresses = [AT, AT + 0x1000, AT + 0x3000];
+    let file = addresses
+        .iter()
+        .zip(stored.chunks(PAGE))
+        .fold(File::v1_0("PAGES_OLD"), |file, (address, page)| file.long_word(*address).raw(page));
+    fs::write(dir.path().join("pages-7.img"), file.0).unwrap();
+    let shared = content(7, 1);
+    let file = File::v1_0("SHM_PAGES_OLD").long_word(0x1000).raw(&shared);
+    fs::write(dir.path().join("pages-shmem-5.img"), file.0).unwrap();
+    let segment = AT + 0x10_0000;
+    process(dir.path(), 7, &[(AT, AT + 0x5000, 1, 0x22, 0, 0), (segment, segment + 0x2000, 1 | 1 << 8, 0x21, 5, 0)]);
+    let mut found = vec![9; 5 * PAGE];
+    space(dir.path()).read(segment, &mut found[..2 * PAGE]).unwrap();
+    assert!(found[..PAGE] == [0; PAGE] && found[PAGE..2 * PAGE] == shared);
+    space(dir.path()).read(AT, &mut found).unwrap();
+    assert!(found[..2 * PAGE] == stored[..2 * PAGE] && found[2 * PAGE..3 * PAGE] == [0; PAGE]);
+    assert!(found[3 * PAGE..4 * PAGE] == stored[2 * PAGE..] && found[4 * PAGE..] == [0; PAGE]);
+}
+
+#[test]
+fn entries_of_no_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let stored = content(1, 1);
+    let dump = Pagemap::new(1).raw(&entry(AT, 1, 0)).raw(&entry(AT + 0x1000, 4, 0));
+    dump.entry(AT + 0x1000, &Store::Plain(stored.clone())).write(dir.path(), 7);
+    let pages = open(dir.path());
+    assert_eq!(bytes(&pages, AT + 0x1000), stored);
+    assert!(pages.page(AT).unwrap().is_none());
+    assert_eq!(pages.runs(0..u64::MAX).count(), 1);
+}
+
+#[test]
 fn pre_dumps_know_pages_and_not_what_is_mapped() {
     let dir = tempfile::tempdir().unwrap();
     Pagemap::new(1).entry(AT, &Store::Plain(content(1, 1))).write(dir.path(), 7);

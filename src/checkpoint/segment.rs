@@ -25,9 +25,10 @@ impl Checkpoint {
         let pages = match Pages::open(self.parents(), Kind::PagemapShmem, id, page_size, limits) {
             Ok(Some(pages)) => Ok(pages),
             // before v3.0 the content of System V segments stood behind their entries
-            Ok(None) => match self.payload_of(id)? {
-                Some(pages) => Ok(pages),
-                None => Err(Missing::Broken(self.no_image(Kind::PagemapShmem, id))),
+            Ok(None) => match (self.payload_of(id)?, self.find(Kind::ShmPagesOld, id)?) {
+                (Some(pages), _) => Ok(pages),
+                (None, Some(image)) => Ok(Pages::of_records(self.source().clone(), &image)?),
+                (None, None) => Err(Missing::Broken(self.no_image(Kind::PagemapShmem, id))),
             },
             Err(error) => Err(Missing::Broken(error)),
         };

@@ -55,7 +55,13 @@ impl Task<'_> {
         let own = Pages::open(dump.parents(), Kind::Pagemap, id, dump.known_page_size(), dump.limits())?;
         let (own, mm) = match (own, mm) {
             (None, None) => return Ok(None),
-            (None, Some(_)) => return Err(dump.no_image(Kind::Pagemap, id)),
+            // in the first versions of CRIU pages had their addresses with them
+            (None, mm @ Some(_)) => match dump.find(Kind::Pages, id)? {
+                Some(image) if image.kind() == Kind::PagesOld => {
+                    (Pages::of_records(dump.source().clone(), &image)?, mm)
+                }
+                _ => return Err(dump.no_image(Kind::Pagemap, id)),
+            },
             (Some(own), mm) => (own, mm),
         };
         let is_known = mm.is_some();

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::base::{Limits, Result};
+use crate::base::{Error, Limits, Result};
 use crate::image::{Image, Kind};
 use crate::memory::lz4::Unpacked;
 use crate::memory::missing::Missing;
@@ -98,16 +98,35 @@ impl Pages {
         page_size: u64,
     ) -> Result<Self> {
         let dump = source.name().into();
-        let mut store = Store::flat(source.clone(), name, content, start, length, page_size)?;
-        let whole = length.next_multiple_of(page_size.max(1));
-        if whole != length {
+        let page_size = page_size.max(1);
+        let whole = length.next_multiple_of(page_size);
+        let (content, start) = if whole == length {
+            (content, start)
+        } else {
             // the last page is not all there: a copy has zeros behind it
-            let from = usize::try_from(start).unwrap_or(usize::MAX);
-            let mut copy = store.pages().ok().and_then(|pages| pages.get(from..)).unwrap_or_default().to_vec();
+            let mut copy = content.get(low(start)..).unwrap_or_default().to_vec();
             copy.truncate(low(length));
             copy.resize(low(whole), 0);
-            store = Store::flat(source, name, copy.into(), 0, whole, page_size)?;
+            (copy.into(), 0)
+        };
+        let runs = std::iter::once((0, whole / page_size)).filter(|run| run.1 > 0);
+        Ok(Self::new(Store::old(source, name, content, runs, (start, 0), page_size)?, dump))
+    }
+
+    /// The pages of a process or segment in the first versions of CRIU (v0.1 to v0.4), which had no pagemaps: behind a magic, an
+    /// address and a page of 4 KiB, again and again. `image` is that file.
+    ///
+    /// Errors: the image is of another kind.
+    pub fn of_records(source: Arc<dyn Source>, image: &Image) -> Result<Self> {
+        if !matches!(image.kind(), Kind::PagesOld | Kind::ShmPagesOld) {
+            let what = format!("expected pages with their addresses, found {}", image.kind().name());
+            return Err(Error::usage(what).in_image(image.name()));
         }
+        let dump = source.name().into();
+        let (records, _) = image.body().as_chunks::<RECORD>();
+        let runs = records.iter().filter_map(|record| Some((u64::from_le_bytes(*record.first_chunk()?), 1)));
+        let start = (image.bytes().len() - image.body().len()) as u64 + 8;
+        let store = Store::old(source, image.name(), image.bytes().clone(), runs, (start, 8), 4096)?;
         Ok(Self::new(store, dump))
     }
 
@@ -213,6 +232,9 @@ impl Pages {
         }
     }
 }
+
+/// An address and a page, as the first versions of CRIU wrote them.
+const RECORD: usize = 8 + 4096;
 
 /// What a pagemap says of one page.
 #[derive(Clone, Debug)]

@@ -21,6 +21,8 @@ pub(crate) struct Store {
     /// What errors call the pages file.
     shown: String,
     page_size: u64,
+    /// Bytes behind the content of each entry that are no content.
+    gap: u64,
     pages: OnceLock<Result<Bytes>>,
     /// For each 64 entries of the image, the first one's address and offset in the pages file.
     groups: Vec<Group>,
@@ -79,25 +81,34 @@ impl Store {
         Ok(store)
     }
 
-    /// Content that stands in a file as it is, from `start` on, as old dumps have it; as if a pagemap said so.
-    pub(crate) fn flat(
+    /// Content that stands in a file as old dumps have it, runs of pages one behind the other with `gap` bytes between
+    /// them, the first at `start`; as if a pagemap said so. The runs are addresses and numbers of pages.
+    ///
+    /// Errors: none that a file can cause; what is wrong with the runs is the store's `fault`.
+    pub(crate) fn old(
         source: Arc<dyn Source>,
         name: &str,
         content: Bytes,
-        start: u64,
-        length: u64,
+        runs: impl Iterator<Item = (u64, u64)>,
+        (start, gap): (u64, u64),
         page_size: u64,
     ) -> Result<Self> {
-        let pages = length / page_size.max(1);
-        let mut bytes = Kind::PagemapShmem.row().magic.to_le_bytes().to_vec();
-        // a head, and an entry: vaddr 0, compat_nr_pages 0, PE_PRESENT, nr_pages
+        let mut bytes = Kind::Pagemap.row().magic.to_le_bytes().to_vec();
         bytes.extend([2, 0, 0, 0, 0x08, 0]);
-        let mut entry = vec![0x08, 0, 0x10, 0, 0x20, 4, 0x28];
-        varint::write(&mut entry, pages);
-        bytes.extend(u32::try_from(entry.len()).unwrap_or(0).to_le_bytes());
-        bytes.extend(entry);
-        let image = Image::of_kind(name, Kind::PagemapShmem, 0, bytes.into(), Limits::default())?;
+        let mut entry = Vec::new();
+        for (address, pages) in runs {
+            entry.clear();
+            // vaddr, compat_nr_pages, PE_PRESENT, nr_pages
+            entry.push(0x08);
+            varint::write(&mut entry, address);
+            entry.extend([0x10, 0, 0x20, 4, 0x28]);
+            varint::write(&mut entry, pages);
+            bytes.extend(u32::try_from(entry.len()).unwrap_or(0).to_le_bytes());
+            bytes.extend(&entry);
+        }
+        let image = Image::of_kind(name, Kind::Pagemap, 0, bytes.into(), Limits::default())?;
         let mut store = Self::new(image, source, name.to_owned(), "", page_size, start);
+        store.gap = gap;
         store.walk();
         store.pages = OnceLock::from(Ok(content));
         Ok(store)
@@ -110,6 +121,7 @@ impl Store {
             source,
             file,
             page_size,
+            gap: 0,
             pages: OnceLock::new(),
             groups: Vec::new(),
             marks: Vec::new(),
@@ -138,7 +150,7 @@ impl Store {
     }
 
     fn walk(&mut self) {
-        let mut walk = Walk { payload: self.payload, ..Walk::default() };
+        let mut walk = Walk { payload: self.payload, gap: self.gap, ..Walk::default() };
         let mut len = 1usize;
         let mut fault = None;
         walk.groups.reserve(self.image.len() / STRIDE);
@@ -213,6 +225,7 @@ struct Walk {
     is_extended: bool,
     /// Where the next payload begins.
     payload: u64,
+    gap: u64,
 }
 
 impl Walk {
@@ -231,7 +244,7 @@ impl Walk {
         if !is_usual {
             return None;
         }
-        let payload = self.payload.checked_add(length)?;
+        let payload = self.payload.checked_add(length)?.checked_add(self.gap)?;
         self.group(index, entry.vaddr);
         self.end = end;
         self.payload = payload;
@@ -305,7 +318,8 @@ impl Walk {
                     blocks.total_payload_size()
                 }
             };
-            self.payload = self.payload.checked_add(stored).ok_or_else(too_long)?;
+            let behind = stored.checked_add(self.gap).and_then(|stored| self.payload.checked_add(stored));
+            self.payload = behind.ok_or_else(too_long)?;
         }
         self.has_parent |= flags & PE_PARENT != 0;
         self.end = end;
@@ -388,7 +402,8 @@ impl<'a> Cursor<'a> {
             (What::Hole, 0)
         };
         let item = Item { start, end, offset: self.offset, what };
-        self.offset = self.offset.saturating_add(stored);
+        let gap = if flags & PE_PRESENT != 0 { self.store.gap } else { 0 };
+        self.offset = self.offset.saturating_add(stored).saturating_add(gap);
         Some(item)
     }
 }
