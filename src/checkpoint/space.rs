@@ -106,6 +106,11 @@ impl AddressSpace {
         self.mappings.get(self.region(address)?.mapping)
     }
 
+    /// Which of its mappings has this address.
+    pub fn mapping_number(&self, address: u64) -> Option<usize> {
+        self.region(address).map(|region| region.mapping)
+    }
+
     /// Whether the dump says what is mapped; a pre-dump does not.
     pub fn is_known(&self) -> bool {
         self.is_known

@@ -28,7 +28,7 @@ pub(super) fn info(dump: &Dump) -> Result<Outcome> {
 
 pub(super) fn ps(ps: &Ps) -> Result<Outcome> {
     let checkpoint = open(&ps.dump)?;
-    let options = view::ps::Options { threads: ps.threads };
+    let options = view::ps::Options { threads: ps.threads, args: ps.args };
     show(report(ps.dump.show), |out| view::ps::ps(&checkpoint, options, out))
 }
 
