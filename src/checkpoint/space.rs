@@ -121,6 +121,14 @@ impl AddressSpace {
         self.own.as_ref()
     }
 
+    /// The pages of the process itself, or those of the segment that this is.
+    pub fn pages(&self) -> Option<&Pages> {
+        match &self.own {
+            Some(own) => Some(own),
+            None => self.segments.first()?.pages.as_ref().ok(),
+        }
+    }
+
     #[inline]
     pub(crate) fn region(&self, address: u64) -> Option<&Region> {
         let behind = self.regions.partition_point(|region| region.start <= address);

@@ -1,4 +1,4 @@
-//! `mem` and `pages`: memory by mapping, as a hexdump, as it is.
+//! `mem`: memory by mapping, as a hexdump, as it is.
 
 use std::io::{BufWriter, IsTerminal, Write};
 use std::ops::Range;

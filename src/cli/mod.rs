@@ -83,7 +83,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Fds(fds) => questions::fds(&fds),
         Verb::Maps(maps) => questions::maps(&maps),
         Verb::Mem(options) => mem::mem(&options),
-        Verb::Pages(of) => questions::maps(&of),
+        Verb::Pages(of) => questions::pages(&of),
         Verb::Cmdline(of) => arguments::cmdline(&of),
         Verb::Env(of) => arguments::env(&of),
         Verb::Sockets(dump) => questions::sockets(&dump),

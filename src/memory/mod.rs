@@ -14,14 +14,17 @@ pub mod run;
 pub mod runs;
 mod span;
 mod store;
+pub mod twins;
 
 pub use blocks::Blocks;
+pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pagemap::{Pagemap, PagemapEntry};
 pub use pages::{PageState, Pages};
 pub use parents::Parents;
 pub use run::{Content, Page, PageBytes, Run, Stored};
 pub use runs::Runs;
+pub use twins::Twins;
 
 /// The low 32 bits: what protobuf makes of a longer number in such a field.
 #[inline]

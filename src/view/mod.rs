@@ -17,5 +17,6 @@ pub mod info;
 pub mod maps;
 pub mod mem;
 pub mod mounts;
+pub mod pages;
 pub mod ps;
 pub mod sockets;
