@@ -208,7 +208,8 @@ fn an_image_that_many_name_is_read_once() {
     icecore::view::sockets::sockets(&dump, &mut rows).unwrap();
     assert_eq!(rows.rows.len() as u64, NAMED, "{:?}", rows.problems.last());
     let mut rows = Collect::default();
-    icecore::view::ps::ps(&dump, icecore::view::ps::Options { threads: true }, &mut rows).unwrap();
+    icecore::view::ps::ps(&dump, icecore::view::ps::Options { threads: true, ..Default::default() }, &mut rows)
+        .unwrap();
     assert!(rows.rows.len() <= 2 && rows.problems.len() < 5, "{:?}", rows.problems.last());
     assert!(rows.problems.iter().any(|problem| problem.what().contains("each thread of pid 1 once")));
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());

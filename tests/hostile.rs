@@ -447,7 +447,7 @@ impl<R: Row> Rows<R> for Count {
 /// Asks everything. Errors are answers; panics are not.
 fn ask_everything(dump: &Checkpoint) {
     let mut count = Count::default();
-    let _ = view::ps::ps(dump, view::ps::Options { threads: true }, &mut count);
+    let _ = view::ps::ps(dump, view::ps::Options { threads: true, args: true }, &mut count);
     let _ = view::fds::fds(dump, None, &mut count);
     let _ = view::maps::maps(dump, None, &mut count);
     let _ = view::sockets::sockets(dump, &mut count);

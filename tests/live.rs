@@ -25,10 +25,13 @@ setsid bash -c '
   echo some bytes >&8
   (exec -a child sleep 1000) &
   (cd /tmp && exec sleep 1001 6</etc/group) &
+  # titles over arguments: one that fits, one that goes on over the environment
+  (exec env -i A=1 B="two words" LONG=$(printf %0500d 7) perl -e "\$0 = q(a title); sleep 1003" first second) &
+  (exec env -i A=1 LONG=$(printf %0500d 7) perl -e "\$0 = q(title ) x 30; sleep 1004" first) &
   wait' </dev/null >/dev/null 2>&1 &
 leader=$!
 for try in $(seq 100); do
-  [ "$(ps -o comm= -s $leader | grep -c sleep)" = 3 ] && break
+  [ "$(ps -o comm= -s $leader | grep -c "sleep\|perl\|title")" = 5 ] && break
   sleep 0.1
 done
 pids=$(ps -o pid= -s $leader)
@@ -37,6 +40,8 @@ for pid in $pids; do
   for fd in /proc/$pid/fd/*; do
     echo "fd $pid ${fd##*/} $(readlink "$fd")"
   done
+  cat /proc/$pid/cmdline >"$DIR/cmdline-$pid"
+  cat /proc/$pid/environ >"$DIR/environ-$pid"
 done >"$DIR/said"
 mkdir "$DIR/images"
 "$CRIU" dump --tree $leader --images-dir "$DIR/images" --log-file "$DIR/dump.log" -v4 || { tail -n 20 "$DIR/dump.log" >&2; exit 1; }
@@ -81,7 +86,7 @@ fn a_dump_made_now() {
         let (what, pid) = (words.next().unwrap(), words.next().unwrap().parse().unwrap());
         let task = tasks.entry(pid).or_default();
         match what {
-            "task" => task.0 = words.next().unwrap().to_owned(),
+            "task" => task.0 = line.splitn(3, ' ').nth(2).unwrap().to_owned(),
             _ => drop(task.1.insert(words.next().unwrap().parse().unwrap(), words.next().unwrap().to_owned())),
         }
     }
@@ -91,10 +96,16 @@ fn a_dump_made_now() {
     let dump = Checkpoint::open(&images).unwrap();
     let found = dump.tasks().unwrap().all().unwrap();
     assert_eq!(found.iter().map(|task| task.pid()).collect::<Vec<_>>(), tasks.keys().copied().collect::<Vec<_>>());
-    let mut files = 0;
+    let (mut files, mut titles) = (0, 0);
     for task in &found {
         let (comm, fds) = &tasks[&task.pid()];
         assert_eq!(task.core().unwrap().unwrap().process.comm.to_string(), *comm);
+        let told = |what: &str| fs::read(folder.path().join(format!("{what}-{}", task.pid()))).unwrap();
+        let line = task.command_line().unwrap().unwrap();
+        assert_eq!(line.bytes.escape_ascii().to_string(), told("cmdline").escape_ascii().to_string());
+        titles += usize::from(line.is_title);
+        let environment = task.environment().unwrap().unwrap();
+        assert_eq!(environment.bytes.escape_ascii().to_string(), told("environ").escape_ascii().to_string());
         let opened = task.fds().unwrap().all().unwrap();
         assert_eq!(opened.iter().map(|fd| fd.fd).collect::<Vec<_>>(), fds.keys().copied().collect::<Vec<_>>());
         for fd in opened {
@@ -121,5 +132,6 @@ fn a_dump_made_now() {
         }
         assert!(entries > 30);
     }
+    assert!(titles >= 1, "no title");
     eprintln!("{} tasks, {files} descriptors, {} images with {entries} entries", found.len(), framed.len());
 }

@@ -159,6 +159,13 @@ pub enum Backing {
     Device,
 }
 
+impl Backing {
+    /// Whether it is shared memory that is dumped once, whoever maps it.
+    pub fn is_segment(&self) -> bool {
+        matches!(self, Self::Shared | Self::SysV | Self::Memfd(_))
+    }
+}
+
 /// Bits of a mapping's status.
 mod status {
     pub(super) const STACK: u32 = 1 << 1;
@@ -182,6 +189,37 @@ impl Mapping {
     /// Its bytes; 0 where a broken dump has the end before the start.
     pub fn size(&self) -> u64 {
         self.end.0.saturating_sub(self.start.0)
+    }
+
+    /// What it is, in a word or a path, names escaped: `[heap]`, `/usr/bin/true (deleted)`, `[shared 7]`.
+    pub fn what(&self) -> String {
+        let text = match &self.backing {
+            Backing::Anonymous => "[anon]".into(),
+            Backing::Stack => "[stack]".into(),
+            Backing::GrowsDown => "[grows down]".into(),
+            Backing::Heap => "[heap]".into(),
+            Backing::Vdso => "[vdso]".into(),
+            Backing::Vvar => "[vvar]".into(),
+            Backing::Vsyscall => "[vsyscall]".into(),
+            Backing::File(Some(path)) => format!("{path}{}", Remap::mark(self.remap)),
+            Backing::File(None) => return format!("file {} is not in the dump", self.shmid),
+            Backing::Memfd(Some(name)) => format!("memfd:{name}"),
+            Backing::Memfd(None) => return format!("memfd {} is not in the dump", self.shmid),
+            Backing::Shared => format!("[shared {}]", self.shmid),
+            Backing::SysV => format!("[sysv {}]", self.shmid),
+            Backing::Socket => format!("[socket {}]", self.shmid),
+            Backing::Aio => "[aio]".into(),
+            Backing::Guard => "[guard]".into(),
+            Backing::ShadowStack => "[shadow stack]".into(),
+            Backing::Uprobes => "[uprobes]".into(),
+            Backing::Device => "[device]".into(),
+        };
+        if self.flags.is_huge() { format!("{text} huge pages") } else { text }
+    }
+
+    /// Whether the dump lacks the name of what backs it.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.backing, Backing::File(None) | Backing::Memfd(None))
     }
 
     /// What the kernel keeps in mind of it, in words: flags as of mmap (`locked`, `noreserve`...) and advice as of

@@ -5,6 +5,7 @@
 //! itself: lists come as [`Listing`]s, which have the errors beside what could be read.
 
 mod absence;
+pub mod arguments;
 pub mod census;
 pub mod cgroup;
 pub mod credentials;

@@ -112,6 +112,11 @@ impl AddressSpace {
         self.mappings.get(self.region(address)?.mapping)
     }
 
+    /// Which of its mappings has this address.
+    pub fn mapping_number(&self, address: u64) -> Option<usize> {
+        self.region(address).map(|region| region.mapping)
+    }
+
     /// Whether the dump says what is mapped; a pre-dump does not.
     pub fn is_known(&self) -> bool {
         self.is_known
@@ -120,6 +125,14 @@ impl AddressSpace {
     /// The pages of the process itself, without what it shares; `None` in a segment.
     pub fn own(&self) -> Option<&Pages> {
         self.own.as_ref()
+    }
+
+    /// The pages of the process itself, or those of the segment that this is.
+    pub fn pages(&self) -> Option<&Pages> {
+        match &self.own {
+            Some(own) => Some(own),
+            None => self.segments.first()?.pages.as_ref().ok(),
+        }
     }
 
     #[inline]

@@ -30,6 +30,14 @@ pub(crate) enum Verb {
     Fds(OfTask),
     /// List the mappings of tasks
     Maps(OfTask),
+    /// Show memory of a task: by mapping, as a hexdump, or as it is
+    Mem(super::mem::Mem),
+    /// List what pages of each mapping are in the dump, and what could be saved
+    Pages(OfTask),
+    /// Show the command line of a task, or of all
+    Cmdline(OfArguments),
+    /// Show the environment that a task was started with
+    Env(OfArguments),
     /// List the sockets, what waits in them, and who has them open
     Sockets(Dump),
     /// List the mounts
@@ -61,6 +69,9 @@ pub(crate) struct Ps {
     /// List threads too
     #[arg(short, long)]
     pub(crate) threads: bool,
+    /// Show command lines in place of commands
+    #[arg(short, long)]
+    pub(crate) args: bool,
     #[command(flatten)]
     pub(crate) dump: Dump,
 }
@@ -73,6 +84,18 @@ pub(crate) struct OfTask {
     pub(crate) pid: Option<u32>,
     #[command(flatten)]
     pub(crate) dump: Dump,
+}
+
+/// Options of `cmdline` and `env`.
+#[derive(Debug, Args)]
+pub(crate) struct OfArguments {
+    #[command(flatten)]
+    pub(crate) dump: Dump,
+    /// Of this task alone
+    pub(crate) pid: Option<u32>,
+    /// Write the bytes as they are in memory, with NUL behind each string; needs a PID
+    #[arg(short = '0', long, conflicts_with_all = ["json", "ndjson"], requires = "pid")]
+    pub(crate) null: bool,
 }
 
 /// Options of `show`.
@@ -168,7 +191,7 @@ pub(crate) struct Man {
 }
 
 /// A count of bytes: a number, with a unit of 1024 if wanted.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
     let shift = match unit.trim_end_matches('b').trim_end_matches('i') {

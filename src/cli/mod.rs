@@ -6,11 +6,13 @@
 //! 2. A row in [`run`], which hands the options to a function in a file of the verb's name.
 
 mod args;
+mod arguments;
 mod completions;
 mod crit;
 mod images;
 mod interrupt;
 mod man;
+mod mem;
 mod out;
 mod problems;
 mod progress;
@@ -80,6 +82,10 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Ps(ps) => questions::ps(&ps),
         Verb::Fds(fds) => questions::fds(&fds),
         Verb::Maps(maps) => questions::maps(&maps),
+        Verb::Mem(options) => mem::mem(&options),
+        Verb::Pages(of) => questions::pages(&of),
+        Verb::Cmdline(of) => arguments::cmdline(&of),
+        Verb::Env(of) => arguments::env(&of),
         Verb::Sockets(dump) => questions::sockets(&dump),
         Verb::Mounts(dump) => questions::mounts(&dump),
         Verb::Show(options) => show::show(&options),

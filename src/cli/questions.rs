@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::args::{Dump, OfTask, Ps, Show};
 use super::out::{Cards, Report, Shown};
+use super::progress::Bar;
 use crate::base::Result;
 use crate::checkpoint::Checkpoint;
 use crate::view;
@@ -28,7 +29,7 @@ pub(super) fn info(dump: &Dump) -> Result<Outcome> {
 
 pub(super) fn ps(ps: &Ps) -> Result<Outcome> {
     let checkpoint = open(&ps.dump)?;
-    let options = view::ps::Options { threads: ps.threads };
+    let options = view::ps::Options { threads: ps.threads, args: ps.args };
     show(report(ps.dump.show), |out| view::ps::ps(&checkpoint, options, out))
 }
 
@@ -40,6 +41,12 @@ pub(super) fn fds(of: &OfTask) -> Result<Outcome> {
 pub(super) fn maps(of: &OfTask) -> Result<Outcome> {
     let checkpoint = open(&of.dump)?;
     show(report(of.dump.show), |out| view::maps::maps(&checkpoint, of.pid, out))
+}
+
+pub(super) fn pages(of: &OfTask) -> Result<Outcome> {
+    let checkpoint = open(&of.dump)?;
+    let bar = Bar::new();
+    show(report(of.dump.show), |out| view::pages::pages(&checkpoint, of.pid, &bar, out))
 }
 
 pub(super) fn sockets(dump: &Dump) -> Result<Outcome> {

@@ -13,6 +13,16 @@ pub(crate) fn unpack(packed: &[u8], into: &mut [u8]) -> Result<(), String> {
     }
 }
 
+/// How many bytes `plain` takes as an LZ4 block of its own, at most as many as it has: what does not shrink is stored
+/// as it is. `scratch` is where it is packed.
+pub fn packed_size(plain: &[u8], scratch: &mut Vec<u8>) -> usize {
+    let most = lz4_flex::block::get_maximum_output_size(plain.len());
+    if scratch.len() < most {
+        scratch.resize(most, 0);
+    }
+    lz4_flex::block::compress_into(plain, scratch).map_or(plain.len(), |size| size.min(plain.len()))
+}
+
 /// Which block: the number of its dump in the chain, and its offset in the pages file there.
 pub(crate) type Key = (usize, u64);
 

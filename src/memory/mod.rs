@@ -15,14 +15,17 @@ pub mod runs;
 mod span;
 mod store;
 mod table;
+pub mod twins;
 
 pub use blocks::Blocks;
+pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pagemap::{Pagemap, PagemapEntry};
 pub use pages::{PageState, Pages};
 pub use parents::Parents;
 pub use run::{Content, Page, PageBytes, Run, Stored};
 pub use runs::Runs;
+pub use twins::Twins;
 
 /// The low 32 bits: what protobuf makes of a longer number in such a field.
 #[inline]

@@ -146,6 +146,11 @@ impl Pages {
         Some(self.stores.get(level)?.pages_file())
     }
 
+    /// All of a dump's pages file.
+    pub(crate) fn content(&self, level: usize) -> Option<&Bytes> {
+        self.stores.get(level)?.pages().ok()
+    }
+
     /// The address behind the last page that its pagemap speaks of.
     pub fn end(&self) -> u64 {
         self.spans(0..u64::MAX).last().map_or(0, |span| span.end)

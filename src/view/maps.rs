@@ -5,8 +5,7 @@ use serde::Serialize;
 use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Listing, Result};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::file::Remap;
-use crate::checkpoint::mm::{Backing, Mapping};
+use crate::checkpoint::mm::Mapping;
 
 /// A mapping of a task.
 #[derive(Clone, Debug, Serialize)]
@@ -24,29 +23,8 @@ pub struct Map {
 
 impl Map {
     fn what(&self) -> Cell {
-        let mapping = &self.mapping;
-        let text = match &mapping.backing {
-            Backing::Anonymous => "[anon]".into(),
-            Backing::Stack => "[stack]".into(),
-            Backing::GrowsDown => "[grows down]".into(),
-            Backing::Heap => "[heap]".into(),
-            Backing::Vdso => "[vdso]".into(),
-            Backing::Vvar => "[vvar]".into(),
-            Backing::Vsyscall => "[vsyscall]".into(),
-            Backing::File(Some(path)) => format!("{path}{}", Remap::mark(mapping.remap)),
-            Backing::File(None) => return Cell::Odd(format!("file {} is not in the dump", mapping.shmid).into()),
-            Backing::Memfd(Some(name)) => format!("memfd:{name}"),
-            Backing::Memfd(None) => return Cell::Odd(format!("memfd {} is not in the dump", mapping.shmid).into()),
-            Backing::Shared => format!("[shared {}]", mapping.shmid),
-            Backing::SysV => format!("[sysv {}]", mapping.shmid),
-            Backing::Socket => format!("[socket {}]", mapping.shmid),
-            Backing::Aio => "[aio]".into(),
-            Backing::Guard => "[guard]".into(),
-            Backing::ShadowStack => "[shadow stack]".into(),
-            Backing::Uprobes => "[uprobes]".into(),
-            Backing::Device => "[device]".into(),
-        };
-        Cell::Text(if mapping.flags.is_huge() { format!("{text} huge pages") } else { text }.into())
+        let text = self.mapping.what().into();
+        if self.mapping.is_lost() { Cell::Odd(text) } else { Cell::Text(text) }
     }
 }
 

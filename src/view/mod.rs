@@ -8,10 +8,15 @@
 //! 2. Add a verb to `cli/`.
 //! 3. Run the tests with `ICECORE_BLESS=1`: the new verb gets a golden file for every dump in `tests/data`.
 
+pub mod cmdline;
 pub mod crit_x;
+pub mod env;
 pub mod fds;
+pub mod hexdump;
 pub mod info;
 pub mod maps;
+pub mod mem;
 pub mod mounts;
+pub mod pages;
 pub mod ps;
 pub mod sockets;

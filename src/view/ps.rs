@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Address, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::arguments::{self, CommandLine};
 use crate::checkpoint::resident::PageCount;
 use crate::checkpoint::task::{Core, State, Task};
 use crate::checkpoint::thread::Thread;
@@ -15,6 +16,8 @@ use crate::checkpoint::tree::Branch;
 pub struct Options {
     /// A row for each thread too.
     pub threads: bool,
+    /// The command line in place of the command.
+    pub args: bool,
 }
 
 /// A task, or one of its threads.
@@ -46,6 +49,9 @@ pub struct Ps {
     pub memory_in_parent: u64,
     /// Its command.
     pub comm: Name,
+    /// Its command line, if that is asked for; `None` in the rows of threads, and where the dump does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<Name>>,
     /// The program it runs.
     pub exe: Option<Name>,
     /// Whether it is a 32-bit task of a 64-bit machine; `None` where the dump does not say.
@@ -56,6 +62,8 @@ pub struct Ps {
     pub depth: u32,
     #[serde(skip)]
     branch: String,
+    #[serde(skip)]
+    command: Option<String>,
 }
 
 /// How a task ended.
@@ -116,7 +124,10 @@ impl Row for Ps {
                 0 => Cell::Empty,
                 memory => Cell::Size(memory),
             },
-            Cell::text(format_args!("{}{}", self.branch, self.comm)),
+            match &self.command {
+                Some(command) => Cell::text(format_args!("{}{command}", self.branch)),
+                None => Cell::text(format_args!("{}{}", self.branch, self.comm)),
+            },
             Cell::maybe(self.exe.as_ref()),
         ]
     }
@@ -139,7 +150,10 @@ pub fn ps(dump: &Checkpoint, options: Options, out: &mut impl Rows<Ps>) -> Resul
         let task = &branch.task;
         let core = out.ok(task.core())?.flatten();
         let memory = out.ok(task.page_count())?.unwrap_or_default();
-        let row = row(branch, core.as_ref(), memory, page_size, line, out)?;
+        let mut row = row(branch, core.as_ref(), memory, page_size, line, out)?;
+        if options.args {
+            row.set_command_line(out.ok(task.command_line())?.flatten());
+        }
         if options.threads {
             out.row(row.clone())?;
             threads(task, &row, out)?;
@@ -184,8 +198,31 @@ fn row(
         compat: registers.map(|registers| registers.compat),
         pc: registers.map(|registers| registers.pc),
         depth: branch.depth,
+        args: None,
         branch: line,
+        command: None,
     })
+}
+
+/// Of a command line this many bytes are shown in a table; a few megabytes are possible.
+const SHOWN: usize = 4096;
+
+impl Ps {
+    /// As ps does it, the command in brackets stands for a command line that is empty or not there.
+    fn set_command_line(&mut self, line: Option<CommandLine>) {
+        let mut text = format!("[{}]", self.comm);
+        if let Some(line) = line {
+            if !line.bytes.iter().all(|byte| *byte == 0) {
+                let is_long = line.bytes.len() > SHOWN;
+                let bytes = line.bytes.slice(..line.bytes.len().min(SHOWN));
+                let start = CommandLine { bytes, is_title: line.is_title };
+                text = arguments::shown(&start.arguments(), line.is_title);
+                text.push_str(if is_long { "…" } else { "" });
+            }
+            self.args = Some(line.arguments());
+        }
+        self.command = Some(text);
+    }
 }
 
 fn threads(task: &Task<'_>, leader: &Ps, out: &mut impl Rows<Ps>) -> Result<()> {
@@ -202,6 +239,8 @@ fn threads(task: &Task<'_>, leader: &Ps, out: &mut impl Rows<Ps>) -> Result<()> 
             exe: None,
             compat: registers.map(|registers| registers.compat),
             pc: registers.map(|registers| registers.pc),
+            args: None,
+            command: None,
             branch: leader.branch.replace("├─ ", "│  ").replace("└─ ", "   ") + "· ",
             ..leader.clone()
         })?;
