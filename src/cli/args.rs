@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::crit::Crit;
+use super::search::{ListStrings, SearchMemory};
 use crate::base::Limits;
 use crate::base::map::Access;
 use crate::checkpoint::Options;
@@ -42,6 +43,12 @@ pub(crate) enum Verb {
     Sockets(Dump),
     /// List the mounts
     Mounts(Dump),
+    /// Search the memory of processes: text, bytes or a regular expression
+    ///
+    /// Exit codes: 0 found, 1 found nothing, 2 could not search.
+    Search(SearchMemory),
+    /// List the printable strings in the memory of processes
+    Strings(ListStrings),
     /// Show images of a dump, or one image, entry by entry
     Show(ShowImages),
     /// Do what crit does, with its options and output

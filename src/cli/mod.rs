@@ -17,6 +17,7 @@ mod out;
 mod problems;
 mod progress;
 mod questions;
+mod search;
 mod show;
 mod table;
 
@@ -88,6 +89,8 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Env(of) => arguments::env(&of),
         Verb::Sockets(dump) => questions::sockets(&dump),
         Verb::Mounts(dump) => questions::mounts(&dump),
+        Verb::Search(options) => search::find(&options),
+        Verb::Strings(options) => search::list(&options),
         Verb::Show(options) => show::show(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),

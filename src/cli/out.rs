@@ -119,6 +119,11 @@ impl Report {
         let out = Out::new(show);
         Self { table: Table::new(out.style), out }
     }
+
+    /// Whether it has taken no row yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.rows == 0
+    }
 }
 
 impl<R: Row> Rows<R> for Report {

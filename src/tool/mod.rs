@@ -2,4 +2,5 @@
 
 pub mod crit;
 pub mod raw;
+pub mod search;
 pub mod show;
