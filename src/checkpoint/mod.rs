@@ -7,6 +7,7 @@
 mod absence;
 pub mod census;
 pub mod cgroup;
+pub mod cpu;
 pub mod credentials;
 pub mod device;
 pub mod fd;
