@@ -7,6 +7,7 @@
 
 mod args;
 mod completions;
+mod coredump;
 mod crit;
 mod images;
 mod interrupt;
@@ -83,6 +84,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Sockets(dump) => questions::sockets(&dump),
         Verb::Mounts(dump) => questions::mounts(&dump),
         Verb::Show(options) => show::show(&options),
+        Verb::Core(options) => coredump::core(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),
