@@ -6,6 +6,7 @@ pub mod batch;
 pub mod error;
 pub mod limits;
 pub mod listing;
+pub(crate) mod made;
 pub mod map;
 pub mod name;
 pub mod report;

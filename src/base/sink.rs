@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,6 +73,39 @@ impl Sink {
             file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
         }
         Ok(Self { file: Some(file), target, stage })
+    }
+
+    /// Lets nobody but its owner read or write the file: for what may hold secrets. A device or pipe stays as it is.
+    ///
+    /// Errors: the system refused.
+    pub fn only_for_owner(&self) -> Result<()> {
+        match (&self.file, &self.stage) {
+            (None, _) | (_, Stage::Direct) => Ok(()),
+            (Some(file), _) => {
+                let failed = |error| self.error("cannot keep the file from others", error);
+                file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)
+            }
+        }
+    }
+
+    /// Writes all of `bytes` at an offset, apart from what [`Write`] writes: what nobody writes stays a hole, which reads
+    /// as zeros. Of a device or pipe only a device that can seek takes it.
+    ///
+    /// Errors: the system refused.
+    pub fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let written = match &self.file {
+            Some(file) => file.write_all_at(bytes, offset),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        written.map_err(|error| self.error("cannot write", error))
+    }
+
+    /// Makes the file as long as this, with a hole at its end if it was shorter.
+    ///
+    /// Errors: the system refused, as file systems do beyond the longest file that they can hold.
+    pub fn set_length(&mut self, length: u64) -> Result<()> {
+        let done = self.file.as_ref().map_or(Ok(()), |file| file.set_len(length));
+        done.map_err(|error| self.error("cannot make the file as long as it has to be", error))
     }
 
     /// Syncs the content and puts it in place. Errors leave what was there before.
@@ -278,6 +311,26 @@ pub(super) mod tests {
         assert_eq!(fs::read(at("file")).unwrap(), b"new");
         assert!(fs::symlink_metadata(at("first")).unwrap().is_symlink());
         assert_eq!(resolved(&at("circle")), at("circle"));
+    }
+
+    #[test]
+    fn what_is_not_written_is_a_hole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sparse");
+        let mut sink = Sink::create(&path).unwrap();
+        sink.only_for_owner().unwrap();
+        sink.write_all_at(b"late", 1 << 20).unwrap();
+        sink.write_all_at(b"early", 3).unwrap();
+        sink.set_length(2 << 20).unwrap();
+        sink.finish().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(
+            (bytes.len(), &bytes[..8], &bytes[1 << 20..(1 << 20) + 5]),
+            (2 << 20, &b"\0\0\0early"[..], &b"late\0"[..])
+        );
+        let meta = fs::metadata(&path).unwrap();
+        assert!(meta.blocks() * 512 < 1 << 20);
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod absence;
 pub mod arguments;
 pub mod census;
 pub mod cgroup;
+pub mod cpu;
 pub mod credentials;
 pub mod device;
 pub mod fd;

@@ -67,7 +67,7 @@ impl Registers {
     }
 }
 
-fn arch(march: March) -> &'static str {
+pub(super) fn arch(march: March) -> &'static str {
     match march {
         March::Unknown => "unknown",
         March::X8664 => "x86_64",

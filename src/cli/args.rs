@@ -51,6 +51,8 @@ pub(crate) enum Verb {
     Strings(ListStrings),
     /// Show images of a dump, or one image, entry by entry
     Show(ShowImages),
+    /// Write ELF core files of tasks, for gdb
+    Core(CoreFiles),
     /// Do what crit does, with its options and output
     Crit(Crit),
     /// Write completions for a shell to standard output
@@ -120,6 +122,19 @@ pub(crate) struct ShowImages {
     pub(crate) show: Show,
     #[command(flatten)]
     pub(crate) read: Read,
+}
+
+/// Options of `core`.
+#[derive(Debug, Args)]
+pub(crate) struct CoreFiles {
+    #[command(flatten)]
+    pub(crate) dump: Dump,
+    /// Of these tasks; of all without
+    #[arg(value_name = "PID")]
+    pub(crate) pids: Vec<u32>,
+    /// Directory for the files, which are called core.PID
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
 }
 
 /// How answers are shown.

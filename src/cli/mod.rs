@@ -8,6 +8,7 @@
 mod args;
 mod arguments;
 mod completions;
+mod coredump;
 mod crit;
 mod images;
 mod interrupt;
@@ -92,6 +93,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Search(options) => search::find(&options),
         Verb::Strings(options) => search::list(&options),
         Verb::Show(options) => show::show(&options),
+        Verb::Core(options) => coredump::core(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

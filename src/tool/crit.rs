@@ -1,11 +1,12 @@
 //! What crit does with whole images, and with directories of them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::base::batch::Batch;
+use crate::base::made::Made;
 use crate::base::map::{self, Access};
 use crate::base::report::{Cancel, Progress};
 use crate::base::sink::Sink;
@@ -102,36 +103,6 @@ pub fn encode_directory(
     batch.commit()?;
     made.keep();
     Ok(names.len())
-}
-
-/// Directories that were made for what is to be written, the outermost first. They go again if it was not written.
-struct Made(Vec<PathBuf>);
-
-impl Made {
-    fn make(target: &Path) -> Result<Self> {
-        let failed = |error| Error::io("cannot make the directory", error).in_image(target.to_string_lossy());
-        let missing = target.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
-        let mut made = Self(missing.map(Path::to_path_buf).collect());
-        made.0.reverse();
-        // dropped where this fails half way
-        fs::create_dir_all(target).map_err(failed)?;
-        Ok(made)
-    }
-
-    fn keep(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for path in self.0.iter().rev() {
-            // one that somebody else has put something into stays
-            if fs::remove_dir(path).is_err() {
-                break;
-            }
-        }
-    }
 }
 
 fn stop(cancel: &Cancel) -> Result<()> {
