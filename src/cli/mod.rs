@@ -8,6 +8,7 @@
 mod args;
 mod completions;
 mod crit;
+mod diff;
 mod images;
 mod interrupt;
 mod man;
@@ -82,6 +83,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Maps(maps) => questions::maps(&maps),
         Verb::Sockets(dump) => questions::sockets(&dump),
         Verb::Mounts(dump) => questions::mounts(&dump),
+        Verb::Diff(options) => diff::diff(&options),
         Verb::Show(options) => show::show(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),

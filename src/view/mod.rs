@@ -9,6 +9,7 @@
 //! 3. Run the tests with `ICECORE_BLESS=1`: the new verb gets a golden file for every dump in `tests/data`.
 
 pub mod crit_x;
+pub mod diff;
 pub mod fds;
 pub mod info;
 pub mod maps;
