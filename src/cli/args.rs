@@ -49,6 +49,10 @@ pub(crate) enum Verb {
     Search(SearchMemory),
     /// List the printable strings in the memory of processes
     Strings(ListStrings),
+    /// Say what differs between two dumps
+    ///
+    /// Exit codes: 0 nothing differs, 1 something does or could not be read, 2 could not do it.
+    Diff(DiffOf),
     /// Show images of a dump, or one image, entry by entry
     Show(ShowImages),
     /// Write ELF core files of tasks, for gdb
@@ -105,6 +109,44 @@ pub(crate) struct OfArguments {
     /// Write the bytes as they are in memory, with NUL behind each string; needs a PID
     #[arg(short = '0', long, conflicts_with_all = ["json", "ndjson"], requires = "pid")]
     pub(crate) null: bool,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffOf {
+    /// Directory of images
+    pub(crate) a: PathBuf,
+    /// Directory of images that is compared with it
+    pub(crate) b: PathBuf,
+    /// Of these tasks alone
+    #[arg(short, long, value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+    /// The task with the first number is the one that has the second number in the second dump
+    #[arg(long, value_name = "PID:PID", value_parser = pid_pair)]
+    pub(crate) map_pid: Vec<(u32, u32)>,
+    /// Compare only these, separated by commas
+    #[arg(long, value_name = "SUBJECTS", value_delimiter = ',')]
+    pub(crate) what: Vec<Subject>,
+    /// Tell only how much differs
+    #[arg(short, long)]
+    pub(crate) summary: bool,
+    /// List each run of changed pages
+    #[arg(long, conflicts_with = "summary")]
+    pub(crate) pages: bool,
+    #[command(flatten)]
+    pub(crate) show: Show,
+    #[command(flatten)]
+    pub(crate) read: Read,
+}
+
+/// What `diff` compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    Tasks,
+    Fds,
+    Sockets,
+    Maps,
+    Pages,
 }
 
 /// Options of `show`.
@@ -226,6 +268,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, such as 64K or 512M".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are addresses".to_owned())
+}
+
+/// Two numbers of tasks.
+fn pid_pair(text: &str) -> Result<(u32, u32), String> {
+    let pair = text.split_once(':').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    pair.ok_or_else(|| "expected two numbers of tasks, such as 17:42".to_owned())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod arguments;
 mod completions;
 mod coredump;
 mod crit;
+mod diff;
 mod images;
 mod interrupt;
 mod man;
@@ -92,6 +93,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Mounts(dump) => questions::mounts(&dump),
         Verb::Search(options) => search::find(&options),
         Verb::Strings(options) => search::list(&options),
+        Verb::Diff(options) => diff::diff(&options),
         Verb::Show(options) => show::show(&options),
         Verb::Core(options) => coredump::core(&options),
         Verb::Completions(completions) => completions::write(&completions),

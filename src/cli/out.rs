@@ -21,7 +21,7 @@ pub(super) trait Shown {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Text,
     Json,
     Ndjson,
@@ -45,10 +45,10 @@ impl<W: Write> Write for Harmless<W> {
 }
 
 /// Standard output, buffered, in the format that was asked for.
-struct Out {
-    format: Format,
-    style: Style,
-    stdout: BufWriter<StdoutLock<'static>>,
+pub(super) struct Out {
+    pub(super) format: Format,
+    pub(super) style: Style,
+    pub(super) stdout: BufWriter<StdoutLock<'static>>,
     problems: Problems,
     rows: u64,
 }
@@ -58,7 +58,7 @@ pub(super) fn failed(error: io::Error) -> Error {
 }
 
 impl Out {
-    fn new(show: Show) -> Self {
+    pub(super) fn new(show: Show) -> Self {
         let stdout = io::stdout();
         let choice = match show.color {
             Color::Auto => anstream::AutoStream::choice(&stdout),
@@ -76,15 +76,15 @@ impl Out {
         Self { format, style, stdout: BufWriter::new(stdout.lock()), problems: Problems::default(), rows: 0 }
     }
 
-    fn raw(&mut self, text: &str) -> Result<()> {
+    pub(super) fn raw(&mut self, text: &str) -> Result<()> {
         self.stdout.write_all(text.as_bytes()).map_err(failed)
     }
 
-    fn json(&mut self, value: &impl Serialize) -> Result<()> {
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
         serde_json::to_writer(Harmless(&mut self.stdout), value).map_err(|error| failed(error.into()))
     }
 
-    fn problem(&mut self, error: &Error) -> Result<()> {
+    pub(super) fn problem(&mut self, error: &Error) -> Result<()> {
         if self.problems.count() {
             // what was said before it comes before it, where both go to one terminal
             self.stdout.flush().map_err(failed)?;
@@ -93,7 +93,7 @@ impl Out {
         Ok(())
     }
 
-    fn note(&mut self, why: &str) -> Result<()> {
+    pub(super) fn note(&mut self, why: &str) -> Result<()> {
         // errors are reason enough
         if self.problems.is_empty() {
             self.stdout.flush().map_err(failed)?;
@@ -102,7 +102,7 @@ impl Out {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Outcome> {
+    pub(super) fn finish(mut self) -> Result<Outcome> {
         self.stdout.flush().map_err(failed)?;
         Ok(self.problems.finish())
     }

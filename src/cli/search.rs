@@ -10,8 +10,8 @@ use super::args::Dump;
 use super::out::{Report, Shown};
 use super::progress::Bar;
 use super::{Outcome, interrupt};
-use crate::base::report::{Cancel, Rows};
 use crate::base::Result;
+use crate::base::report::{Cancel, Rows};
 use crate::checkpoint::Checkpoint;
 use crate::tool::search::filter::{Filter, KINDS};
 use crate::tool::search::strings::{Strings, Text, strings};
@@ -101,7 +101,11 @@ impl Where {
     fn filter(&self) -> Filter {
         Filter {
             pids: self.pid.clone(),
-            kinds: self.kind.iter().map(|kind| if kind == "anon" { "anonymous".to_owned() } else { kind.clone() }).collect(),
+            kinds: self
+                .kind
+                .iter()
+                .map(|kind| if kind == "anon" { "anonymous".to_owned() } else { kind.clone() })
+                .collect(),
             prot: self.prot.unwrap_or(0),
             names: self.name.clone(),
             ranges: self.range.clone(),
@@ -152,12 +156,8 @@ pub(super) fn find(options: &SearchMemory) -> Result<Outcome> {
         (_, Some(regex), _) => Pattern::regex(regex, options.ignore_case)?,
         (.., text) => Pattern::text(text.as_deref().unwrap_or_default(), options.ignore_case)?,
     };
-    let wanted = Search {
-        pattern,
-        filter: options.place.filter(),
-        context: u64::from(options.context),
-        max: options.max,
-    };
+    let wanted =
+        Search { pattern, filter: options.place.filter(), context: u64::from(options.context), max: options.max };
     let dump = Checkpoint::open_with(&options.dump.dir, options.dump.read.options())?;
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;

@@ -91,6 +91,14 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Where they have to be unpacked: the block, how many bytes it unpacks to, and which of those are meant.
+    pub(crate) fn packed(&self) -> Option<(&'a [u8], usize, Range<usize>)> {
+        match &self.data {
+            Data::Map(_) => None,
+            Data::Block(packed, length, part) => Some((packed, *length, part.clone())),
+        }
+    }
+
     pub(crate) fn unpack(&self, packed: &[u8], into: &mut [u8]) -> Result<()> {
         lz4::unpack(packed, into).map_err(|what| Error::format(what).at_offset(self.offset).in_image(self.file))
     }

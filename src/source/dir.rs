@@ -108,6 +108,11 @@ impl Source for Dir {
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
+    fn identity(&self, file: &str) -> Option<(u64, u64)> {
+        let stat = rustix::fs::statat(&self.fd, file, AtFlags::empty()).ok()?;
+        Some((stat.st_dev, stat.st_ino))
+    }
+
     fn parent(&self) -> Result<Option<Arc<dyn Source>>> {
         let link = self.path.join(PARENT);
         if std::fs::symlink_metadata(&link).is_err() {
@@ -141,6 +146,10 @@ mod tests {
         assert_eq!(dir.files(), ["pstree.img"]);
         assert_eq!(dir.open("pstree.img").unwrap(), "abc");
         assert_eq!(dir.size("pstree.img").unwrap(), 3);
+        std::fs::hard_link(directory.path().join("pstree.img"), directory.path().join("sub/other")).unwrap();
+        let sub = Dir::open(&directory.path().join("sub"), Access::Map, Limits::default()).unwrap();
+        assert!(dir.identity("pstree.img").is_some() && dir.identity("pstree.img") == sub.identity("other"));
+        assert_eq!(dir.identity("core-1.img"), None);
         let error = dir.open("core-1.img").unwrap_err();
         assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
         assert_eq!(error.image(), Some("core-1.img"));

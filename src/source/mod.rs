@@ -25,6 +25,12 @@ pub trait Source: Send + Sync {
     /// Length of a file in bytes, without opening it.
     fn size(&self, file: &str) -> Result<u64>;
 
+    /// What tells a file from every other one on this machine, whatever it is called: its device and inode. `None`
+    /// where nothing does.
+    fn identity(&self, _file: &str) -> Option<(u64, u64)> {
+        None
+    }
+
     /// What the dump is an increment of; `None` if it is whole.
     ///
     /// Errors: it names a parent that is not there, or a chain of them that has no end.

@@ -10,6 +10,7 @@
 
 pub mod cmdline;
 pub mod crit_x;
+pub mod diff;
 pub mod env;
 pub mod fds;
 pub mod hexdump;

@@ -162,7 +162,8 @@ impl Walk<'_> {
         let view = |part| View { process, pieces: &batch.pieces, part };
         let found: Vec<_> = {
             let (pool, work) = (&self.pool, &*work);
-            let scan = |part| pool.lend(|scratch| (work.scan(&view(part), scratch), std::mem::take(&mut scratch.broken)));
+            let scan =
+                |part| pool.lend(|scratch| (work.scan(&view(part), scratch), std::mem::take(&mut scratch.broken)));
             batch.parts.par_iter().map(scan).collect()
         };
         for (part, (found, faults)) in batch.parts.iter().zip(found) {

@@ -56,13 +56,7 @@ impl<'p, T> Scan<'p, T> {
     }
 
     /// Every match of a part that begins at `from` or later.
-    fn each(
-        &self,
-        view: &View<'_>,
-        from: u64,
-        scratch: &mut Scratch,
-        mut take: impl FnMut(Span) -> ControlFlow<()>,
-    ) {
+    fn each(&self, view: &View<'_>, from: u64, scratch: &mut Scratch, mut take: impl FnMut(Span) -> ControlFlow<()>) {
         let mut from = from;
         windows(view.pieces, view.part, self.pattern.shape(), scratch, |window| {
             let skip = usize::try_from(from.saturating_sub(window.base)).unwrap_or(usize::MAX);
@@ -189,8 +183,7 @@ impl<R, T: Taker<R>> Work<R> for Scan<'_, T> {
         out: &mut dyn Rows<R>,
     ) -> Result<ControlFlow<()>> {
         let is_hit = found.first.first().is_some_and(|first| first.0 < self.end);
-        let mut found =
-            if is_hit { self.again(view, self.end, T::COUNTS, found, scratch) } else { found };
+        let mut found = if is_hit { self.again(view, self.end, T::COUNTS, found, scratch) } else { found };
         loop {
             if T::COUNTS {
                 found.counts.iter().for_each(|(address, count)| self.taker.count(view.process, *address, *count));

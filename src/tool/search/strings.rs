@@ -161,7 +161,14 @@ impl Finder {
     }
 
     /// The chains of the characters that begin in `own`. Short ones are left out, but not at its ends.
-    fn chains(&self, window: &Window<'_>, own: &Range<usize>, number: usize, encoding: Encoding, list: &mut Vec<Chain>) {
+    fn chains(
+        &self,
+        window: &Window<'_>,
+        own: &Range<usize>,
+        number: usize,
+        encoding: Encoding,
+        list: &mut Vec<Chain>,
+    ) {
         let mut at = own.start;
         while at < own.end {
             if window.bytes.get(at..at.saturating_add(16)).is_some_and(|bytes| *bytes == [0; 16]) {
