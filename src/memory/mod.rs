@@ -5,6 +5,7 @@
 
 pub mod blocks;
 mod compressed;
+mod cursor;
 mod lz4;
 pub mod missing;
 pub mod pagemap;

@@ -1,6 +1,7 @@
 //! Which dump of a chain has which pages: the pagemaps of the chain, looked through together in one pass.
 
-use crate::memory::store::{Cursor, Store, What};
+use crate::memory::cursor::{Cursor, What};
+use crate::memory::store::Store;
 
 /// Consecutive pages of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl<'a> Spans<'a> {
     /// The cursor of a level. Most ranges never ask for parents, so they are made when they are used.
     fn cursor(&mut self, level: usize) -> Option<&mut Cursor<'a>> {
         while self.cursors.len() <= level {
-            self.cursors.push(self.stores.get(self.cursors.len())?.cursor());
+            self.cursors.push(Cursor::new(self.stores.get(self.cursors.len())?));
         }
         self.cursors.get_mut(level)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::base::{Error, Limits, Result};
-use crate::image::{Entries, Entry, Image, Kind, STRIDE};
+use crate::image::{Entry, Image, Kind, STRIDE};
 use crate::memory::compressed::{Block, Compressed, Marks};
 use crate::memory::pagemap::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT, Pagemap, PagemapEntry};
 use crate::source::Source;
@@ -14,24 +14,24 @@ use crate::wire::varint;
 /// A pagemap that was looked through once. Its sound entries ascend, don't overlap and fit together; where they end
 /// too early, `fault` says why.
 pub(crate) struct Store {
-    image: Image,
+    pub(super) image: Image,
     source: Arc<dyn Source>,
     /// Name of the pages file.
     file: String,
     /// What errors call the pages file.
     shown: String,
-    page_size: u64,
+    pub(super) page_size: u64,
     /// Bytes behind the content of each entry that are no content.
-    gap: u64,
+    pub(super) gap: u64,
     pages: OnceLock<Result<Bytes>>,
     /// For each 64 entries of the image, the first one's address and offset in the pages file.
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     /// Of entries of very many blocks, by their number in the image: where some of the blocks are.
     marks: Vec<(usize, Marks)>,
     /// Entries of the image that are sound, its head included.
-    len: usize,
+    pub(super) len: usize,
     /// Whether addresses are those of a 32-bit task, some with their sign extended.
-    is_extended: bool,
+    pub(super) is_extended: bool,
     pub(crate) fault: Option<Error>,
     pub(crate) has_parent: bool,
     /// Bytes of the pages file that its entries describe.
@@ -39,31 +39,9 @@ pub(crate) struct Store {
 }
 
 #[derive(Clone, Copy)]
-struct Group {
-    start: u64,
-    offset: u64,
-}
-
-/// A sound entry of a pagemap.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
-    /// First address, and the address behind the last.
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    /// Where its payload begins in the pages file.
-    pub(crate) offset: u64,
-    pub(crate) what: What,
-}
-
-/// Where the content of an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    Plain,
-    /// In blocks: the number of the entry in the image.
-    Blocks(usize),
-    Parent,
-    Lazy,
-    Hole,
+pub(super) struct Group {
+    pub(super) start: u64,
+    pub(super) offset: u64,
 }
 
 impl Store {
@@ -201,14 +179,6 @@ impl Store {
         let marks = marks.and_then(|position| self.marks.get(position)).map_or(&[][..], |(_, marks)| marks);
         Some(Compressed::new(entry.blocks?, length, self.page_size, offset).blocks_from(at, marks))
     }
-
-    /// A cursor before the first entry.
-    pub(crate) fn cursor(&self) -> Cursor<'_> {
-        let mut cursor =
-            Cursor { store: self, entries: self.image.range(0..0, false), group: 0, offset: 0, current: None };
-        cursor.jump(0);
-        cursor
-    }
 }
 
 /// The size of a page nearly everywhere.
@@ -331,79 +301,6 @@ impl Walk {
 const SIGN: u64 = 0xffff_ffff;
 
 /// The address of an entry, without the sign that dumps of 32-bit tasks extend.
-fn address(vaddr: u64, is_extended: bool) -> u64 {
+pub(super) fn address(vaddr: u64, is_extended: bool) -> u64 {
     if is_extended && vaddr >> 32 == SIGN { vaddr & 0xffff_ffff } else { vaddr }
-}
-
-/// Walks the sound entries of a pagemap; it can be moved forward over many of them at once.
-pub(crate) struct Cursor<'a> {
-    store: &'a Store,
-    entries: Entries<'a>,
-    /// The group that comes after the one it is in.
-    group: usize,
-    /// Where the next entry's payload begins.
-    offset: u64,
-    current: Option<Item>,
-}
-
-impl<'a> Cursor<'a> {
-    /// The first entry that ends behind `address`. Addresses must not descend from call to call.
-    #[inline]
-    pub(crate) fn seek(&mut self, address: u64) -> Option<Item> {
-        loop {
-            match self.current {
-                // an entry of no pages is none
-                Some(item) if item.end > address.max(item.start) => return Some(item),
-                _ => {}
-            }
-            if self.store.groups.get(self.group).is_some_and(|group| group.start <= address) {
-                let groups = self.store.groups.get(self.group..).unwrap_or_default();
-                let ahead = groups.partition_point(|group| group.start <= address);
-                self.jump(self.group.saturating_add(ahead).saturating_sub(1));
-            }
-            self.current = Some(self.next()?);
-        }
-    }
-
-    fn jump(&mut self, group: usize) {
-        let start = group.saturating_mul(STRIDE);
-        self.entries = self.store.image.range(start.max(1)..self.store.len.max(1), false);
-        self.offset = self.store.groups.get(group).map_or(0, |group| group.offset);
-        self.group = group.saturating_add(1);
-        self.current = None;
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<Item> {
-        let entry = self.entries.next()?.ok()?;
-        let index = entry.index();
-        if index.is_multiple_of(STRIDE) {
-            self.group = (index / STRIDE).saturating_add(1);
-        }
-        let decoded = PagemapEntry::from_message(entry.message())?;
-        // all of this was checked when the store was opened; a file that changed since gives other numbers, no panic
-        let start = address(decoded.vaddr, self.store.is_extended);
-        let length = decoded.pages().wrapping_mul(self.store.page_size);
-        let end = start.saturating_add(length);
-        let flags = decoded.pe_flags();
-        if flags & PE_PAYLOAD_ALIGNED != 0 {
-            self.offset = self.offset.checked_next_multiple_of(self.store.page_size)?;
-        }
-        let (what, stored) = if flags & PE_PRESENT != 0 {
-            match decoded.blocks {
-                None => (What::Plain, length),
-                Some(blocks) => (What::Blocks(index), blocks.total_payload_size()),
-            }
-        } else if flags & PE_PARENT != 0 {
-            (What::Parent, 0)
-        } else if flags & PE_LAZY != 0 {
-            (What::Lazy, 0)
-        } else {
-            (What::Hole, 0)
-        };
-        let item = Item { start, end, offset: self.offset, what };
-        let gap = if flags & PE_PRESENT != 0 { self.store.gap } else { 0 };
-        self.offset = self.offset.saturating_add(stored).saturating_add(gap);
-        Some(item)
-    }
 }
