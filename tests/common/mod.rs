@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod flat;
 pub mod judge;
 pub mod oracle;
+pub mod process;
 pub mod random;
 pub mod rng;
 pub mod tables;
