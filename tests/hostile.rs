@@ -414,11 +414,13 @@ impl Source for Memory {
     }
 
     fn open(&self, file: &str) -> Result<Bytes> {
-        Ok(self.files[file].clone())
+        // a broken image may name a file that is not there
+        let none = || Error::io("cannot open", std::io::Error::from(std::io::ErrorKind::NotFound)).in_image(file);
+        self.files.get(file).cloned().ok_or_else(none)
     }
 
     fn size(&self, file: &str) -> Result<u64> {
-        Ok(self.files[file].len() as u64)
+        Ok(self.open(file)?.len() as u64)
     }
 
     fn parent(&self) -> Result<Option<Arc<dyn Source>>> {
@@ -452,6 +454,14 @@ fn ask_everything(dump: &Checkpoint) {
     let _ = view::maps::maps(dump, None, &mut count);
     let _ = view::sockets::sockets(dump, &mut count);
     let _ = view::mounts::mounts(dump, &mut count);
+    let _ = view::mem::mem(dump, None, &mut count);
+    let _ = view::pages::pages(dump, None, &icecore::base::report::Silent, &mut count);
+    let _ = view::cmdline::cmdline(dump, None, &mut count);
+    let _ = view::env::env(dump, None, &mut count);
+    for task in dump.tasks().into_iter().flatten().take(2) {
+        let Ok(Some(space)) = task.address_space() else { continue };
+        let _ = view::hexdump::hexdump(&space, 0..u64::MAX, false, &mut count);
+    }
     let mut infos = Collect::default();
     let _ = view::info::info(dump, &mut infos);
     for info in &infos.rows {

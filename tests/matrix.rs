@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use common::corpus;
 
 /// What is said before the name of the dump, and the name of the golden file.
-const VERBS: [(&[&str], &str); 14] = [
+const VERBS: [(&[&str], &str); 24] = [
     (&["info"], "info.txt"),
     (&["info", "--json"], "info.json"),
     (&["ps"], "ps.txt"),
@@ -23,6 +23,16 @@ const VERBS: [(&[&str], &str); 14] = [
     (&["fds", "--ndjson"], "fds.ndjson"),
     (&["maps"], "maps.txt"),
     (&["maps", "--ndjson", "--pid", "FIRST"], "maps.ndjson"),
+    (&["mem"], "mem.txt"),
+    (&["mem", "--ndjson", "DUMP", "FIRST"], "mem.ndjson"),
+    (&["mem", "DUMP", "FIRST", "stack"], "mem-stack.txt"),
+    (&["mem", "--ndjson", "DUMP", "FIRST", "sp"], "mem-sp.ndjson"),
+    (&["pages"], "pages.txt"),
+    (&["pages", "--ndjson", "--pid", "FIRST"], "pages.ndjson"),
+    (&["cmdline"], "cmdline.txt"),
+    (&["cmdline", "--ndjson"], "cmdline.ndjson"),
+    (&["ps", "--args"], "ps-args.txt"),
+    (&["ps", "--args", "--ndjson"], "ps-args.ndjson"),
     (&["sockets"], "sockets.txt"),
     (&["sockets", "--ndjson"], "sockets.ndjson"),
     (&["mounts"], "mounts.txt"),
@@ -62,8 +72,15 @@ fn every_question_on_every_dump() {
         let name = directory.file_name().unwrap().to_str().unwrap();
         let first = icecore::Checkpoint::open(&directory).unwrap().tasks().unwrap()[0].pid().to_string();
         for (words, file) in VERBS {
-            let words: Vec<&str> = words.iter().map(|word| if *word == "FIRST" { &*first } else { *word }).collect();
-            let output = icecore(&[&words[..], &[name]].concat());
+            // the dump is behind the words, unless they say where it is
+            let is_last = !words.contains(&"DUMP");
+            let words = words.iter().chain(is_last.then_some(&"DUMP")).map(|word| match *word {
+                "FIRST" => &*first,
+                "DUMP" => name,
+                word => word,
+            });
+            let words: Vec<&str> = words.collect();
+            let output = icecore(&words);
             let place = format!("{name}: {}", words.join(" "));
             let told = if output.stdout.is_empty() { NO_MOUNTS } else { "" };
             assert_eq!(String::from_utf8_lossy(&output.stderr), told, "{place}");
@@ -91,7 +108,7 @@ fn every_question_on_every_dump() {
 
 #[test]
 fn json_and_ndjson_say_the_same() {
-    for verb in ["ps", "fds", "maps", "sockets", "mounts"] {
+    for verb in ["ps", "fds", "maps", "sockets", "mounts", "mem", "pages", "cmdline"] {
         let parse = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).unwrap();
         let document = parse(&icecore(&[verb, "--json", "container"]).stdout);
         let lines = icecore(&[verb, "--ndjson", "container"]).stdout;
@@ -108,6 +125,9 @@ fn nothing_to_show_is_explained() {
         (&["mounts", "python"][..], NO_MOUNTS.to_owned()),
         (&["fds", "--pid", "115", "tree"], zombie("descriptors")),
         (&["maps", "--pid", "115", "tree"], zombie("mappings")),
+        (&["pages", "--pid", "115", "tree"], zombie("stored pages")),
+        (&["mem", "tree", "115"], zombie("memory")),
+        (&["env", "tree", "100"], "icecore: task 100 was started with an empty environment\n".to_owned()),
     ] {
         for (format, stdout) in [(&[][..], ""), (&["--json"], "[]\n"), (&["--ndjson"], "")] {
             let output = icecore(&[words, format].concat());

@@ -266,7 +266,9 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "t" => 40,
         _ => return Err("expected a number of bytes, such as 1048576, 64K, 512M, 2G".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, such as 64K or 512M".to_owned())?;
+    // parse would take a sign
+    let number = digits.parse::<u64>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = number.ok_or("expected a number of bytes, such as 64K or 512M")?;
     number.checked_mul(1 << shift).ok_or_else(|| "more bytes than there are addresses".to_owned())
 }
 
@@ -285,7 +287,7 @@ mod tests {
         assert_eq!(bytes("17"), Ok(17));
         assert_eq!(bytes("64K"), Ok(65536));
         assert_eq!(bytes("2GiB"), Ok(2 << 30));
-        for wrong in ["", "M", "1x", "-1", "1.5M", "99999999999T"] {
+        for wrong in ["", "M", "1x", "-1", "+1", "1.5M", "99999999999T"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }

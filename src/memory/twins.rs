@@ -158,7 +158,11 @@ impl Block {
 /// make bytes that have the same: they propose, and decide nothing.
 pub fn fingerprint(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| (state ^ word).wrapping_mul(FACTOR).rotate_left(29);
+    // both halves of the product: the upper bits of a word must not stay among themselves
+    let mix = |state: u64, word: u64| {
+        let (low, high) = (state ^ word).carrying_mul(FACTOR, 0);
+        low ^ high
+    };
     let (lines, rest) = bytes.as_chunks::<32>();
     // four at once: one multiplication need not wait for another
     let mut states = [1u64, 2, 3, 4];

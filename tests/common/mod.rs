@@ -9,6 +9,7 @@ pub mod flat;
 pub mod judge;
 pub mod oracle;
 pub mod pagemap;
+pub mod process;
 pub mod random;
 pub mod rng;
 pub mod tables;
