@@ -5,10 +5,12 @@
 
 pub mod alloc;
 pub mod corpus;
+pub mod elf;
 pub mod flat;
 pub mod judge;
 pub mod oracle;
 pub mod random;
 pub mod rng;
+pub mod synthetic;
 pub mod tables;
 pub mod writer;
