@@ -5,6 +5,7 @@
 
 pub mod alloc;
 pub mod corpus;
+pub mod elf;
 pub mod flat;
 pub mod judge;
 pub mod oracle;
@@ -12,5 +13,6 @@ pub mod pagemap;
 pub mod process;
 pub mod random;
 pub mod rng;
+pub mod synthetic;
 pub mod tables;
 pub mod writer;
