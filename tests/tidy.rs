@@ -47,7 +47,7 @@ const FENCES: &[(&[&str], &[&str], &str)] = &[
 const STRUCTS: [&str; 3] = ["object", "memory", "checkpoint"];
 
 /// The files that may contain `unsafe`.
-const UNSAFE: [&str; 1] = ["base/map.rs"];
+const UNSAFE: [&str; 2] = ["base/map.rs", "base/reserve.rs"];
 
 const LINES: usize = 400;
 

@@ -128,6 +128,13 @@ impl Error {
         self
     }
 
+    /// Says which page of a process it is about, by its address.
+    #[must_use]
+    pub(crate) fn at_page(mut self, address: u64) -> Self {
+        self.0.what = Cow::Owned(format!("page {address:#x}: {}", self.0.what));
+        self
+    }
+
     /// Gives the offset in the file, in bytes, unless an inner layer did.
     #[must_use]
     pub fn at_offset(mut self, offset: u64) -> Self {

@@ -1,5 +1,5 @@
-//! What knows nothing of CRIU: errors, limits, names, the memory map, the sink that writers use, and what views and
-//! tools report to.
+//! What knows nothing of CRIU: errors, limits, names, the memory map and memory at chosen addresses, the sink that
+//! writers use, and what views and tools report to.
 
 pub mod address;
 pub mod batch;
@@ -10,6 +10,7 @@ pub(crate) mod made;
 pub mod map;
 pub mod name;
 pub mod report;
+pub mod reserve;
 pub mod sink;
 pub mod size;
 

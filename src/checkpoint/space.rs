@@ -1,6 +1,7 @@
 //! The address space of a process or a segment: what is at each address.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -11,7 +12,8 @@ use crate::checkpoint::region::{Otherwise, Region, regions};
 use crate::checkpoint::segment::Segment;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
-use crate::memory::{Content, Missing, Page, PageState, Pages, Run};
+use crate::memory::{Content, Missing, Page, PageState, Pages, Run, Stored};
+use crate::source::Source;
 
 pub use crate::checkpoint::region::SpaceRuns;
 
@@ -133,6 +135,12 @@ impl AddressSpace {
             Some(own) => Some(own),
             None => self.segments.first()?.pages.as_ref().ok(),
         }
+    }
+
+    /// Where the pages file is that has these bytes: its source, and its name there.
+    pub(crate) fn file_of(&self, stored: &Stored<'_>) -> Option<(&Arc<dyn Source>, &str)> {
+        let shared = self.segments.iter().filter_map(|segment| segment.pages.as_ref().ok());
+        self.own.iter().chain(shared).find_map(|pages| pages.file_of(stored))
     }
 
     #[inline]

@@ -151,6 +151,13 @@ impl Pages {
         self.stores.get(level)?.pages().ok()
     }
 
+    /// Where the pages file is that has these bytes; `None` if they are not of these pages.
+    pub(crate) fn file_of(&self, stored: &Stored<'_>) -> Option<(&Arc<dyn Source>, &str)> {
+        let store = self.stores.get(stored.level)?;
+        // several pagemaps may call their pages file the same
+        std::ptr::eq(store.pages_name(), stored.file).then(|| store.pages_file())
+    }
+
     /// The address behind the last page that its pagemap speaks of.
     pub fn end(&self) -> u64 {
         self.spans(0..u64::MAX).last().map_or(0, |span| span.end)

@@ -99,6 +99,26 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Fills `into`, which is as long as [`len`](Self::len) says; a whole block is unpacked straight there, and for a
+    /// part of one `scratch` holds the rest.
+    ///
+    /// Errors: the block is broken.
+    pub fn read_into(&self, into: &mut [u8], scratch: &mut Vec<u8>) -> Result<()> {
+        match &self.data {
+            Data::Block(packed, length, part) if *length == into.len() && part.len() == *length => {
+                self.unpack(packed, into)
+            }
+            _ => {
+                let bytes = self.bytes(scratch)?;
+                match bytes.get(..into.len()) {
+                    Some(bytes) => into.copy_from_slice(bytes),
+                    None => return Err(Error::usage(format!("expected room for {} bytes", bytes.len()))),
+                }
+                Ok(())
+            }
+        }
+    }
+
     pub(crate) fn unpack(&self, packed: &[u8], into: &mut [u8]) -> Result<()> {
         lz4::unpack(packed, into).map_err(|what| Error::format(what).at_offset(self.offset).in_image(self.file))
     }

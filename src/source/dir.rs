@@ -75,18 +75,9 @@ impl Dir {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
 
-impl Source for Dir {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn files(&self) -> &[String] {
-        &self.files
-    }
-
-    fn open(&self, file: &str) -> Result<Bytes> {
+    /// Opens one of its files.
+    fn plain(&self, file: &str) -> Result<File> {
         // opening a pipe may hang and opening a device may do anything
         if self.others.binary_search_by(|other| other.as_str().cmp(file)).is_ok() {
             let stat = rustix::fs::statat(&self.fd, file, AtFlags::empty())
@@ -99,7 +90,27 @@ impl Source for Dir {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = rustix::fs::openat(&self.fd, file, flags, Mode::empty())
             .map_err(|error| Error::io("cannot open", error).in_image(file.to_owned()))?;
-        map::content(&File::from(fd), Path::new(file), self.access)
+        Ok(File::from(fd))
+    }
+}
+
+impl Source for Dir {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    fn open(&self, file: &str) -> Result<Bytes> {
+        map::content(&self.plain(file)?, Path::new(file), self.access)
+    }
+
+    fn file(&self, file: &str) -> Result<Option<File>> {
+        let file = self.plain(file)?;
+        // what was put there since it was listed may be anything
+        Ok(file.metadata().is_ok_and(|meta| meta.is_file()).then_some(file))
     }
 
     fn size(&self, file: &str) -> Result<u64> {
@@ -150,6 +161,9 @@ mod tests {
         let sub = Dir::open(&directory.path().join("sub"), Access::Map, Limits::default()).unwrap();
         assert!(dir.identity("pstree.img").is_some() && dir.identity("pstree.img") == sub.identity("other"));
         assert_eq!(dir.identity("core-1.img"), None);
+        let file = dir.file("pstree.img").unwrap().unwrap();
+        assert_eq!(std::io::read_to_string(file).unwrap(), "abc");
+        assert!(dir.file("core-1.img").is_err() && dir.file("sub").unwrap().is_none());
         let error = dir.open("core-1.img").unwrap_err();
         assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
         assert_eq!(error.image(), Some("core-1.img"));

@@ -3,6 +3,7 @@
 pub mod dir;
 pub mod spool;
 
+use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,6 +22,14 @@ pub trait Source: Send + Sync {
     ///
     /// Errors: it is not there or cannot be read.
     fn open(&self, file: &str) -> Result<Bytes>;
+
+    /// The open file whose bytes, from the first on, are the content of a file; `None` where there is no such file, as
+    /// in an archive. Who restores memory maps it privately or reads it straight to where the bytes belong.
+    ///
+    /// Errors: it is not there or cannot be opened.
+    fn file(&self, _file: &str) -> Result<Option<File>> {
+        Ok(None)
+    }
 
     /// Length of a file in bytes, without opening it.
     fn size(&self, file: &str) -> Result<u64>;

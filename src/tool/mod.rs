@@ -3,5 +3,6 @@
 pub mod coredump;
 pub mod crit;
 pub mod raw;
+pub mod restore;
 pub mod search;
 pub mod show;
