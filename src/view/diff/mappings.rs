@@ -107,7 +107,9 @@ pub(super) fn mappings<R>(
         let mut found: Vec<(Change, &Mapping, Vec<Field>)> = Vec::new();
         for (mapping, place) in these.iter().zip(matches) {
             let that = place.and_then(|place| {
-                is_matched.get_mut(place).map(|is_matched| *is_matched = true);
+                if let Some(is_matched) = is_matched.get_mut(place) {
+                    *is_matched = true;
+                }
                 those.get(place)
             });
             match that {

@@ -81,7 +81,9 @@ pub(super) fn sockets<R>(
     let mut is_matched = vec![false; those.len()];
     for (this, that) in these.iter().zip(matches) {
         let that = that.and_then(|position| {
-            is_matched.get_mut(position).map(|is_matched| *is_matched = true);
+            if let Some(is_matched) = is_matched.get_mut(position) {
+                *is_matched = true;
+            }
             those.get(position)
         });
         let (change, fields) = match that {
