@@ -582,6 +582,8 @@ fn what_is_broken_is_told_and_not_compared() {
     fs::write(dirs[1].join("pages-1.img"), &bytes).unwrap();
     let found = diff(&dirs[0], &dirs[1], &pages());
     assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
+    let told = found.problems[0].to_string();
+    assert!(told.starts_with(&format!("{}/pages-1.img: offset 0", dirs[1].display())), "{told}");
     assert_eq!(found.pages().same, WINDOW as u64 - 4);
     assert_eq!(found.pages().not_comparable, [NotComparable { a: State::Stored, b: State::Broken, pages: 4 }]);
     // the last is cut off

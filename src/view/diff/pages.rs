@@ -20,6 +20,7 @@ use crate::checkpoint::{AddressSpace, Checkpoint};
 use crate::view::diff::counts::Counts;
 use crate::view::diff::mappings::what;
 use crate::view::diff::memory::{MemoryDiff, PageRun, Scope};
+use crate::view::diff::of;
 use crate::view::diff::origin::Origins;
 use crate::view::diff::pairs::{Pairs, comm};
 use crate::view::diff::shared::{Plan, Segments, without};
@@ -52,7 +53,7 @@ pub(super) fn pages(
     let mut of_segments: Vec<(u32, u32, Counts)> = Vec::new();
     let steps = (pairs.both.len() as u64).saturating_mul(STEPS);
     for (number, (task, other)) in pairs.both.iter().enumerate() {
-        let spaces = (task.address_space(), other.address_space());
+        let spaces = (of(a, task.address_space()), of(b, other.address_space()));
         let (space_a, space_b) = match spaces {
             (Ok(Some(space_a)), Ok(Some(space_b))) => (space_a, space_b),
             (Err(error), Err(another)) => {
