@@ -1,6 +1,6 @@
 //! Comparing two dumps of 1 GiB each, nearly equal and with a tenth of the pages changed. Aims: at most 1.3 times as
 //! long as memcmp over both pages files, mapped anew as a dump is; at most 64 MiB of memory of its own.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
 use std::fs::{self, File};

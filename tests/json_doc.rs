@@ -66,6 +66,24 @@ fn every_key_is_documented() {
 }
 
 #[test]
+fn every_key_of_diff_is_documented() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
+    let mut found = BTreeSet::new();
+    for words in [["tree", "python"], ["python", "tree"], ["tree", "container"]] {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        let mut icecore = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        let output = icecore.arg("diff").args(words).args(["--json", "--pages"]).current_dir(data).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        keys(&document, &mut found);
+    }
+    assert!(found.len() > 30, "diff wrote next to nothing");
+    let text = section(&page, "diff");
+    let missing: Vec<_> = found.iter().filter(|key| *key != "@bytes" && !text.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/json.md, ## diff, does not mention {missing:?}");
+}
+
+#[test]
 fn every_documented_row_exists() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
     for verb in ["ps", "maps", "pages", "cmdline", "mounts", "sockets"] {

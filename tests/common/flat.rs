@@ -179,7 +179,7 @@ pub fn memory(dir: &Path, pid: u32) -> Vec<Range> {
 }
 
 /// Which pagemap has the content of an open memfd, and its size.
-fn memfd(dir: &Path, file: u64) -> (u64, u64) {
+pub fn memfd(dir: &Path, file: u64) -> (u64, u64) {
     let files = entries(&dir.join("files.img"));
     let inode = files
         .iter()

@@ -91,11 +91,9 @@ mod tests {
 
     #[test]
     fn every_byte_of_a_page_counts() {
-        let a = vec![1u8; 65536];
-        let mut b = a.clone();
-        for at in 0..a.len() {
-            b[at] = 2;
-            assert_eq!(differing(&a[..=at], &b[..=at]), at as u64 + 1);
+        let (a, b) = (vec![1u8; 65536], vec![2u8; 65536]);
+        for length in (0..=a.len()).filter(|length| length % 97 < 2 || length % 4096 < 2) {
+            assert_eq!(differing(&a[..length], &b[..length]), length as u64);
         }
     }
 
@@ -106,7 +104,7 @@ mod tests {
             edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..40),
             is_zero in any::<[bool; 2]>(),
         ) {
-            let base: Vec<u8> = (0..pages * 4096).map(|at| (at / 4096 % 3) as u8 * (at % 251) as u8).collect();
+            let base: Vec<u8> = (0..pages * 4096).map(|at| ((at / 4096 % 3) as u8).wrapping_mul((at % 251) as u8)).collect();
             let mut other = base.clone();
             for (at, value) in edits {
                 let at = at.index(other.len());

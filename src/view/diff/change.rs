@@ -121,11 +121,36 @@ impl Facts {
 /// Longer values are cut in text.
 const SHOWN: usize = 120;
 
-/// `state: alive -> zombie, parent: 4 -> 1`.
+/// `state: alive -> zombie, flags: -append +nonblock`.
 pub(super) fn text(fields: &[Field]) -> String {
-    let words: Vec<String> =
-        fields.iter().map(|field| format!("{}: {} -> {}", field.name, value(&field.a), value(&field.b))).collect();
+    let words: Vec<String> = fields
+        .iter()
+        .map(|field| {
+            let difference = match (&field.a, &field.b) {
+                // of a command line the order counts
+                (Value::Array(a), Value::Array(b)) if field.name != "cmdline" => lists(a, b),
+                _ => None,
+            };
+            let whole = || format!("{} -> {}", value(&field.a), value(&field.b));
+            format!("{}: {}", field.name, difference.unwrap_or_else(whole))
+        })
+        .collect();
     words.join(", ")
+}
+
+/// Lists with more pairs of items than this are not looked through.
+const LOOKED_AT: usize = 1 << 20;
+
+/// What two lists do not have in common; `None` where only their order differs.
+fn lists(a: &[Value], b: &[Value]) -> Option<String> {
+    if a.len().saturating_mul(b.len()) > LOOKED_AT {
+        return None;
+    }
+    let only = |these: &[Value], those: &[Value], sign: &str| -> Vec<String> {
+        these.iter().filter(|item| !those.contains(item)).map(|item| format!("{sign}{}", value(item))).collect()
+    };
+    let words = [only(a, b, "-"), only(b, a, "+")].concat();
+    (!words.is_empty()).then(|| shortened(words.join(" ")))
 }
 
 fn value(value: &Value) -> String {
@@ -136,8 +161,17 @@ fn value(value: &Value) -> String {
             let _ = crate::base::name::escape(text.as_bytes(), &mut out);
             if out.is_empty() { "\"\"".to_owned() } else { out }
         }
+        // who has the other end
+        Value::Object(members) if members.len() == 2 && members.contains_key("pid") && members.contains_key("fd") => {
+            let number = |key: &str| members.get(key).map(Value::to_string).unwrap_or_default();
+            format!("{}/{}", number("pid"), number("fd"))
+        }
         other => harmless(&other.to_string()),
     };
+    shortened(text)
+}
+
+fn shortened(text: String) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text,

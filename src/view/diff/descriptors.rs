@@ -12,6 +12,7 @@ use crate::view::diff::change::{Change, Facts, Field, text};
 use crate::view::diff::facts::Known;
 use crate::view::diff::pairs::{Pairs, comm};
 use crate::view::diff::summary::Tally;
+use crate::view::diff::{named, of};
 
 /// A descriptor that differs.
 #[derive(Clone, Debug, Serialize)]
@@ -68,9 +69,8 @@ pub(super) fn descriptors<R>(
     mut each: impl FnMut(DescriptorDiff),
 ) -> Result<Tally> {
     for dump in [a.dump, b.dump] {
-        out.problems(dump.files()?.problems.iter().cloned())?;
-        out.problems(dump.fd_problems()?.iter().cloned())?;
-        out.problems(dump.queue_problems().iter().cloned())?;
+        let problems = of(dump, dump.files())?.problems.iter().chain(of(dump, dump.fd_problems())?);
+        out.problems(problems.chain(dump.queue_problems()).map(|error| named(dump, error.clone())))?;
     }
     let mut tally = Tally::default();
     for (task, other) in pairs.both.iter().filter(|(task, other)| task.is_known() && other.is_known()) {

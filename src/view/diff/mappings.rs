@@ -12,6 +12,7 @@ use crate::base::{Address, Name, Result};
 use crate::checkpoint::file::Remap;
 use crate::checkpoint::mm::{Backing, Mapping};
 use crate::view::diff::change::{Change, Facts, Field, text};
+use crate::view::diff::of;
 use crate::view::diff::pairs::{Pairs, comm};
 use crate::view::diff::summary::Tally;
 
@@ -101,13 +102,16 @@ pub(super) fn mappings<R>(
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     for (task, other) in pairs.both.iter().filter(|(task, other)| task.is_known() && other.is_known()) {
-        let (Some(these), Some(those)) = (out.ok(task.mappings())?, out.ok(other.mappings())?) else { continue };
+        let mappings = (of(task.dump, task.mappings()), of(other.dump, other.mappings()));
+        let (Some(these), Some(those)) = (out.ok(mappings.0)?, out.ok(mappings.1)?) else { continue };
         let matches = matches(&these, &those);
         let mut is_matched = vec![false; those.len()];
         let mut found: Vec<(Change, &Mapping, Vec<Field>)> = Vec::new();
         for (mapping, place) in these.iter().zip(matches) {
             let that = place.and_then(|place| {
-                is_matched.get_mut(place).map(|is_matched| *is_matched = true);
+                if let Some(is_matched) = is_matched.get_mut(place) {
+                    *is_matched = true;
+                }
                 those.get(place)
             });
             match that {

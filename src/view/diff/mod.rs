@@ -10,6 +10,7 @@ mod counts;
 mod descriptors;
 mod facts;
 mod mappings;
+mod memory;
 mod origin;
 mod pages;
 mod pairs;
@@ -25,14 +26,14 @@ pub use change::{Change, Field};
 pub use counts::{Counts, NotComparable, State};
 pub use descriptors::DescriptorDiff;
 pub use mappings::MappingDiff;
-pub use pages::{MemoryDiff, PageRun, Scope};
+pub use memory::{MemoryDiff, PageRun, Scope};
 pub use pairs::Matched;
 pub use sockets::SocketDiff;
 pub use summary::{Line, Summary, Tally};
 pub use tasks::TaskDiff;
 
-use crate::base::Result;
 use crate::base::report::{Cancel, Once, Progress, Rows};
+use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use facts::Known;
 use pairs::Pairs;
@@ -167,6 +168,22 @@ pub fn diff(
         pages::pages((a, b), pairs, (progress, cancel), takers)?;
     }
     Ok(is_different)
+}
+
+/// An error of one of the two dumps, whose images are called alike: it names the dump too.
+fn named(dump: &Checkpoint, error: Error) -> Error {
+    match error.image() {
+        // those of parents do
+        Some(image) if !image.contains('/') => {
+            let name = format!("{}/{image}", dump.source().name());
+            error.renamed(name)
+        }
+        _ => error,
+    }
+}
+
+fn of<T>(dump: &Checkpoint, result: Result<T>) -> Result<T> {
+    result.map_err(|error| named(dump, error))
 }
 
 /// Rows that wait for the summary.

@@ -12,7 +12,7 @@ pub(super) type Identity = (u64, u64);
 
 /// The files that a dump's pages are in.
 pub(super) struct Origins<'d> {
-    dump: &'d Checkpoint,
+    pub(super) dump: &'d Checkpoint,
     known: Mutex<HashMap<(usize, String), Option<Identity>>>,
 }
 

@@ -8,6 +8,7 @@ use crate::base::report::Rows;
 use crate::base::{Error, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::task::Task;
+use crate::view::diff::{named, of};
 
 /// How tasks were matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,9 +41,9 @@ impl<'d> Pairs<'d> {
         map: &[(u32, u32)],
         out: &mut impl Rows<R>,
     ) -> Result<Self> {
-        let (these, those) = (a.tasks()?, b.tasks()?);
-        out.problems(these.problems)?;
-        out.problems(those.problems)?;
+        let (these, those) = (of(a, a.tasks())?, of(b, b.tasks())?);
+        out.problems(these.problems.into_iter().map(|error| named(a, error)))?;
+        out.problems(those.problems.into_iter().map(|error| named(b, error)))?;
         let numbers = numbers(map, &these.items, &those.items)?;
         let taken: HashSet<u32> = numbers.values().copied().collect();
         let mut left: HashMap<u32, Task<'d>> = those.items.iter().map(|task| (task.pid(), task.clone())).collect();

@@ -16,6 +16,7 @@ use crate::checkpoint::socket::UnixName;
 use crate::view::diff::change::{Change, Facts, Field, text};
 use crate::view::diff::facts::Known;
 use crate::view::diff::summary::Tally;
+use crate::view::diff::{named, of};
 
 /// A socket that differs.
 #[derive(Clone, Debug, Serialize)]
@@ -71,8 +72,8 @@ pub(super) fn sockets<R>(
     mut each: impl FnMut(SocketDiff),
 ) -> Result<Tally> {
     for dump in [a.dump, b.dump] {
-        out.problems(dump.files()?.problems.iter().cloned())?;
-        out.problems(dump.queue_problems().iter().cloned())?;
+        let problems = of(dump, dump.files())?.problems.iter().chain(dump.queue_problems());
+        out.problems(problems.map(|error| named(dump, error.clone())))?;
     }
     let these = list(a, pids.map(|(pids, _)| pids))?;
     let those = list(b, pids.map(|(_, pids)| pids))?;
@@ -81,7 +82,9 @@ pub(super) fn sockets<R>(
     let mut is_matched = vec![false; those.len()];
     for (this, that) in these.iter().zip(matches) {
         let that = that.and_then(|position| {
-            is_matched.get_mut(position).map(|is_matched| *is_matched = true);
+            if let Some(is_matched) = is_matched.get_mut(position) {
+                *is_matched = true;
+            }
             those.get(position)
         });
         let (change, fields) = match that {

@@ -9,6 +9,7 @@ use crate::checkpoint::task::Task;
 use crate::image::Kind;
 use crate::memory::{Content, Pages};
 use crate::view::diff::change::{Change, Facts, Field, text};
+use crate::view::diff::of;
 use crate::view::diff::pairs::{Pairs, comm};
 use crate::view::diff::summary::Tally;
 
@@ -102,7 +103,7 @@ fn facts<R>(
         true => facts.add("threads", task.tids()),
         false => facts.add("threads", task.tids().len()),
     }
-    if let Some(core) = out.ok(task.core())?.flatten() {
+    if let Some(core) = out.ok(of(dump, task.core()))?.flatten() {
         facts.add("comm", &core.process.comm);
         facts.add("state", core.process.state);
         facts.add("exit_code", core.process.exit_code);
@@ -111,10 +112,10 @@ fn facts<R>(
             facts.add_all(credentials, &|_, value| Some(value));
         }
     }
-    facts.add("exe", out.ok(task.exe())?.flatten());
-    if let Some(fs) = out.ok(task.fs())?.flatten() {
+    facts.add("exe", out.ok(of(dump, task.exe()))?.flatten());
+    if let Some(fs) = out.ok(of(dump, task.fs()))?.flatten() {
         for (name, id) in [("cwd", fs.cwd_id), ("root", fs.root_id)] {
-            facts.add(name, out.ok(dump.path(id))?.flatten());
+            facts.add(name, out.ok(of(dump, dump.path(id)))?.flatten());
         }
         facts.add("umask", fs.umask.map(|umask| format!("{umask:04o}")));
     }

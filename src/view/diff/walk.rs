@@ -9,6 +9,7 @@ use crate::checkpoint::space::SpaceRuns;
 use crate::memory::{Content, Missing, Run};
 use crate::view::diff::bytes::{Bytes, compare};
 use crate::view::diff::counts::{Counts, State};
+use crate::view::diff::named;
 use crate::view::diff::origin::{Asked, Origins};
 
 /// The mapping that pages are counted under: that of the first dump, or where it has none that of the second.
@@ -56,7 +57,10 @@ struct Side<'a, 'o, 'd> {
     space: &'a AddressSpace,
     runs: SpaceRuns<'a>,
     now: Option<Run<'a>>,
+    origins: &'o Origins<'d>,
     asked: Asked<'o, 'd>,
+    /// The error that was told last: thousands of runs may miss one file.
+    told: Option<String>,
     /// The mapping that was found last, and where it lies.
     region: (Range<u64>, Option<usize>),
     /// A block that was unpacked, and whether that is the one of the current run.
@@ -79,7 +83,9 @@ impl<'a, 'o, 'd> Side<'a, 'o, 'd> {
             space,
             runs: space.runs(range),
             now: None,
+            origins,
             asked: Asked::new(origins),
+            told: None,
             region: (0..0, None),
             scratch: Vec::new(),
             unpacked: None,
@@ -120,6 +126,16 @@ impl<'a, 'o, 'd> Side<'a, 'o, 'd> {
             Content::Missing(Missing::Broken(error)) => (Has::Nothing(State::Broken), Some(error.clone())),
             Content::Missing(missing) => (Has::Nothing(State::of(missing)), None),
         }
+    }
+
+    /// The error with the name of its dump, if it was not told just before.
+    fn tell(&mut self, error: Option<Error>) -> Option<Error> {
+        let error = named(self.origins.dump, error?);
+        let text = error.to_string();
+        (self.told.as_ref() != Some(&text)).then(|| {
+            self.told = Some(text);
+            error
+        })
     }
 
     fn mapping(&mut self, at: u64) -> Option<usize> {
@@ -236,7 +252,7 @@ impl Walk<'_> {
         let Some((place, counts)) = counts.last_mut() else { return };
         let pages = end.saturating_sub(start).div_ceil(page);
         let ((of_a, error), (of_b, other)) = (a.has(start), b.has(start));
-        keep(problems, error.into_iter().chain(other));
+        keep(problems, a.tell(error).into_iter().chain(b.tell(other)));
         let has_bytes = |has: &Has<'_>| matches!(has, Has::Stored | Has::Zero);
         match (of_a, of_b) {
             (Has::Zero, Has::Zero) => counts.same = counts.same.saturating_add(pages),
@@ -258,7 +274,8 @@ impl Walk<'_> {
                 if done.is_err() || other.is_err() {
                     let state = |has: Has<'_>, is_broken: bool| if is_broken { State::Broken } else { state(&has) };
                     counts.cannot(state(of_a, done.is_err()), state(of_b, other.is_err()), pages);
-                    keep(problems, [done, other].into_iter().filter_map(|done| done.err().flatten()));
+                    let errors = [a.tell(done.err().flatten()), b.tell(other.err().flatten())];
+                    keep(problems, errors.into_iter().flatten());
                     return;
                 }
                 let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
