@@ -184,7 +184,7 @@ fn memory_stays_flat() {
     assert_eq!((found[0].pages, found[0].zero), (count as u64, 0));
     assert!(peak < 64 << 20, "{peak}");
     assert_eq!(found[0].duplicate, count as u64 / 2);
-    assert!(found[0].sampled <= 256, "{}", found[0].sampled);
+    assert!((128..512).contains(&found[0].sampled), "{}", found[0].sampled);
 }
 
 /// More different pages than the table remembers: some equal ones are missed, none is made up.
