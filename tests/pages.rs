@@ -162,6 +162,22 @@ fn a_broken_block_costs_only_itself() {
 }
 
 #[test]
+fn pages_files_that_are_not_there_are_told() {
+    let _alone = alloc::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (corpus::data().join("tree"), folder.path());
+    for name in ["pstree.img", "mm-121.img", "pagemap-121.img", "core-121.img", "files.img", "memfd.img"] {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+    let mut rows = Collect::default();
+    pages(&Checkpoint::open(to).unwrap(), Some(121), &Silent, &mut rows).unwrap();
+    let total = rows.rows.last().unwrap();
+    assert_eq!((total.pages, total.broken), (0, 40));
+    // the pages file once, and two segments
+    assert_eq!(rows.problems.len(), 3, "{:?}", rows.problems);
+}
+
+#[test]
 fn memory_stays_flat() {
     let _alone = alloc::alone();
     let folder = tempfile::tempdir().unwrap();
