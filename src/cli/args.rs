@@ -102,13 +102,14 @@ pub(crate) struct OfTask {
 /// Options of `cmdline` and `env`.
 #[derive(Debug, Args)]
 pub(crate) struct OfArguments {
-    #[command(flatten)]
-    pub(crate) dump: Dump,
-    /// Of this task alone
+    /// Of this task alone, a string a line
+    #[arg(index = 2)]
     pub(crate) pid: Option<u32>,
     /// Write the bytes as they are in memory, with NUL behind each string; needs a PID
     #[arg(short = '0', long, conflicts_with_all = ["json", "ndjson"], requires = "pid")]
     pub(crate) null: bool,
+    #[command(flatten)]
+    pub(crate) dump: Dump,
 }
 
 /// Options of `diff`.

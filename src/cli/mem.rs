@@ -25,14 +25,12 @@ use crate::view::hexdump::{Piece, hexdump};
 /// Options of `mem`.
 #[derive(Debug, Args)]
 pub(crate) struct Mem {
-    #[command(flatten)]
-    dump: Dump,
-    /// The task; without a range, its mappings and where their bytes are; all tasks without
+    /// The task, and a range of its addresses; without a range, where the bytes of its mappings are; without both, of all
     ///
     /// RANGE is an address in base 16, for 256 bytes; ADDRESS+LENGTH, in base 10, or 16 behind 0x, K and M are units;
     /// or ADDRESS-END. In place of an address: heap or stack, whole where no length follows; arg, env, brk; pc and sp,
     /// the registers of the first thread.
-    #[arg(value_name = "PID] [RANGE", num_args = 0..=2)]
+    #[arg(index = 2, value_name = "PID] [RANGE", num_args = 0..=2)]
     words: Vec<String>,
     /// A segment of shared memory in place of a task, by the number that `maps` shows; addresses are offsets in it
     #[arg(long, value_name = "ID")]
@@ -49,6 +47,8 @@ pub(crate) struct Mem {
     /// Write this byte, such as 0 or 0xcc, where the dump has none, instead of refusing
     #[arg(long, value_name = "BYTE", requires = "raw", value_parser = byte)]
     fill: Option<u8>,
+    #[command(flatten)]
+    dump: Dump,
 }
 
 fn byte(text: &str) -> std::result::Result<u8, String> {

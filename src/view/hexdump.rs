@@ -131,10 +131,10 @@ impl Piece {
         let first = usize::from(self.address.0.to_le_bytes().first().copied().unwrap_or(0) & 0xf);
         let columns = std::iter::repeat_n(None, first).chain(bytes.iter().map(Some)).chain(std::iter::repeat(None));
         for (position, byte) in columns.clone().take(16).enumerate() {
-            let gap = if position == 8 { "  " } else { " " };
+            out.write_str(if position == 8 { "  " } else { " " })?;
             match byte {
-                Some(byte) => write!(out, "{gap}{byte:02x}")?,
-                None => write!(out, "{gap}  ")?,
+                Some(byte) => [byte >> 4, byte & 0xf].into_iter().try_for_each(|half| out.write_char(digit(half)))?,
+                None => out.write_str("  ")?,
             }
         }
         out.write_str("  |")?;
@@ -151,6 +151,11 @@ impl Piece {
             more => writeln!(out, "{:width$}  {more} bytes more like these, to {:x}", "*", self.end.0),
         }
     }
+}
+
+/// Several times as fast as `{:x}`, and there may be millions.
+fn digit(half: u8) -> char {
+    char::from(if half < 10 { b'0'.saturating_add(half) } else { b'a'.saturating_sub(10).saturating_add(half) })
 }
 
 impl Row for Piece {

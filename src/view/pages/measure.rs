@@ -66,7 +66,7 @@ impl Histogram {
 pub(super) struct Chunk<'a> {
     pub(super) stored: Stored<'a>,
     pub(super) page_size: usize,
-    /// Which page of its mapping the first is; every which is packed.
+    /// Which page of its mapping the first is; one of how many is packed.
     pub(super) first: u64,
     pub(super) step: u64,
 }
@@ -95,6 +95,12 @@ impl Chunk<'_> {
         measured
     }
 
+    /// Scattered, since what a program keeps may come again every so many pages; the same ones each time.
+    fn is_sampled(&self, page: u64) -> bool {
+        let scattered = (page ^ page >> 7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (scattered >> 32).is_multiple_of(self.step.max(1))
+    }
+
     fn try_measure(&self, into: &mut Measured) -> Result<()> {
         let (mut unpacked, mut packed) = (Vec::new(), Vec::new());
         let bytes = self.stored.bytes(&mut unpacked)?;
@@ -106,7 +112,7 @@ impl Chunk<'_> {
             }
             into.pages.push((number.saturating_mul(self.page_size), twins::fingerprint(page)));
             into.histogram.count(page);
-            if self.first.saturating_add(number as u64).is_multiple_of(self.step.max(1)) {
+            if self.is_sampled(self.first.saturating_add(number as u64)) {
                 into.sampled = into.sampled.saturating_add(page.len() as u64);
                 into.packed = into.packed.saturating_add(packed_size(page, &mut packed) as u64);
             }

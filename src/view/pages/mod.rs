@@ -9,13 +9,13 @@ use std::ops::Range;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 
-use crate::base::report::{Cell, Column, Progress, Row, Rows};
+use crate::base::report::{Cell, Column, Once, Progress, Row, Rows};
 use crate::base::{Address, Listing, Result};
 use crate::checkpoint::mm::{Backing, Mapping};
 use crate::checkpoint::task::Task;
 use crate::checkpoint::{AddressSpace, Checkpoint};
 use crate::image::Kind;
-use crate::memory::{Content, Pages, Run, Twins};
+use crate::memory::{Content, Missing, Pages, Run, Twins};
 use measure::{Chunk, Measured};
 use tally::Tally;
 
@@ -58,7 +58,7 @@ pub struct Stored {
     /// Of these, those that are not zeros, and equal to one that was met before: in a row above, or in this. Of a very
     /// large dump some are not found; those that are, are.
     pub duplicate: u64,
-    /// Pages in blocks that cannot be unpacked.
+    /// Pages that should be there and cannot be read: the pages file is cut short or not there, a block is broken.
     pub broken: u64,
     /// Bits per byte that the stored bytes carry, from 0 to 8, by how often each byte occurs.
     pub entropy: Option<f64>,
@@ -117,7 +117,9 @@ impl Row for Stored {
 /// Errors: the tasks cannot be listed, there is no such task, or `out` ends the question.
 pub fn pages(dump: &Checkpoint, pid: Option<u32>, progress: &dyn Progress, out: &mut impl Rows<Stored>) -> Result<()> {
     let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
-    out.problems(problems)?;
+    // a file that is not there may concern many mappings
+    let out = &mut Once::new(out);
+    Rows::<Stored>::problems(out, problems)?;
     let bytes = dump.images_of(Kind::Pages).iter().filter_map(|image| dump.source().size(&image.file).ok());
     let bytes = bytes.fold(0, u64::saturating_add);
     // a pre-dump does not say it; its pagemaps do
@@ -134,7 +136,7 @@ pub fn pages(dump: &Checkpoint, pid: Option<u32>, progress: &dyn Progress, out: 
     };
     let mut segments = BTreeSet::new();
     for task in &tasks {
-        let Some(Some(space)) = out.ok(task.address_space())? else { continue };
+        let Some(Some(space)) = Rows::<Stored>::ok(out, task.address_space())? else { continue };
         if pid.is_some() {
             segments.extend(space.mappings().iter().filter_map(|mapping| segment(dump, mapping)));
         }
@@ -144,7 +146,7 @@ pub fn pages(dump: &Checkpoint, pid: Option<u32>, progress: &dyn Progress, out: 
         segments.extend(dump.images_of(Kind::PagemapShmem).iter().map(|image| image.id));
     }
     for id in segments {
-        let Some(space) = out.ok(dump.segment(id))? else { continue };
+        let Some(space) = Rows::<Stored>::ok(out, dump.segment(id))? else { continue };
         let subject = Subject {
             row: Stored { of: Of::Segment, segment: Some(id), ..empty(format!("[shared {id}]")) },
             ranges: std::iter::once(0..u64::MAX).collect(),
@@ -154,7 +156,7 @@ pub fn pages(dump: &Checkpoint, pid: Option<u32>, progress: &dyn Progress, out: 
     }
     let total = std::mem::take(&mut work.total);
     if total.pages == 0 && total.broken == 0 {
-        return out.note(&dump.why_none("stored pages", pid));
+        return Rows::<Stored>::note(out, &dump.why_none("stored pages", pid));
     }
     let (saved_by_lz4, saved_by_both) = work.saved;
     out.row(Stored { saved_by_lz4, saved_by_both, ..total.row(empty("total".to_owned()), work.page_size) })
@@ -264,6 +266,12 @@ impl Work<'_> {
             let ranges = std::mem::take(&mut subject.ranges);
             open.push_back(subject);
             for run in ranges.into_iter().flat_map(|range| pages.runs(range)) {
+                if let (Content::Missing(Missing::Broken(error)), Some(subject)) = (&run.content, open.back_mut()) {
+                    let broken = run.len().checked_div(self.page_size).unwrap_or(0);
+                    subject.tally.broken = subject.tally.broken.saturating_add(broken);
+                    out.problem(error.clone())?;
+                    continue;
+                }
                 for stored in cut(run) {
                     let length = stored.len() as u64;
                     batch.push((open.len().saturating_sub(1), Chunk { stored, page_size, first, step }));
