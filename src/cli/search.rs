@@ -10,12 +10,12 @@ use super::args::Dump;
 use super::out::{Report, Shown};
 use super::progress::Bar;
 use super::{Outcome, interrupt};
-use crate::base::report::{Cancel, Rows};
 use crate::base::Result;
+use crate::base::report::{Cancel, Rows};
 use crate::checkpoint::Checkpoint;
 use crate::tool::search::filter::{Filter, KINDS};
 use crate::tool::search::strings::{Strings, Text, strings};
-use crate::tool::search::{Count, Encoding, Match, Pattern, Search, Summary, Unsearched, count, search};
+use crate::tool::search::{Count, Encoding, Grain, Match, Pattern, Search, Summary, Unsearched, count, search};
 
 /// Options of `search`.
 #[derive(Debug, Args)]
@@ -101,7 +101,11 @@ impl Where {
     fn filter(&self) -> Filter {
         Filter {
             pids: self.pid.clone(),
-            kinds: self.kind.iter().map(|kind| if kind == "anon" { "anonymous".to_owned() } else { kind.clone() }).collect(),
+            kinds: self
+                .kind
+                .iter()
+                .map(|kind| if kind == "anon" { "anonymous".to_owned() } else { kind.clone() })
+                .collect(),
             prot: self.prot.unwrap_or(0),
             names: self.name.clone(),
             ranges: self.range.clone(),
@@ -157,6 +161,7 @@ pub(super) fn find(options: &SearchMemory) -> Result<Outcome> {
         filter: options.place.filter(),
         context: u64::from(options.context),
         max: options.max,
+        grain: Grain::default(),
     };
     let dump = Checkpoint::open_with(&options.dump.dir, options.dump.read.options())?;
     let (bar, cancel) = (Bar::new(), Cancel::default());
@@ -190,7 +195,7 @@ pub(super) fn list(options: &ListStrings) -> Result<Outcome> {
         // which has all of them
         encodings.retain(|encoding| *encoding != Encoding::Ascii);
     }
-    let wanted = Strings { filter: options.place.filter(), least: options.min, encodings };
+    let wanted = Strings { filter: options.place.filter(), least: options.min, encodings, grain: Grain::default() };
     let dump = Checkpoint::open_with(&options.dump.dir, options.dump.read.options())?;
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;

@@ -74,12 +74,8 @@ pub struct Count {
 }
 
 impl Row for Count {
-    const COLUMNS: &'static [Column] = &[
-        Column::number("PID", 1),
-        Column::number("MAPPING", 0),
-        Column::number("COUNT", 0),
-        Column::long("WHAT", 0),
-    ];
+    const COLUMNS: &'static [Column] =
+        &[Column::number("PID", 1), Column::number("MAPPING", 0), Column::number("COUNT", 0), Column::long("WHAT", 0)];
 
     fn cells(&self) -> Vec<Cell> {
         vec![
