@@ -34,8 +34,9 @@ fn written(verb: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for dump in DUMPS {
         let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(dump);
-        let words: &[&str] = if verb == "ps" { &["--json", "--args"] } else { &["--json"] };
-        let output = Command::new(env!("CARGO_BIN_EXE_icecore")).arg(verb).arg(&dump).args(words).output().unwrap();
+        let (verb, options) = verb.split_once(' ').unwrap_or((verb, ""));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        let output = command.arg(verb).arg(&dump).arg("--json").args(options.split_whitespace()).output().unwrap();
         assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
         keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
     }
@@ -47,7 +48,7 @@ fn every_key_is_documented() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
     for (verb, headings) in [
         ("info", &["info"][..]),
-        ("ps", &["ps"]),
+        ("ps --args", &["ps"]),
         ("fds", &["fds"]),
         ("maps", &["maps"]),
         ("mem", &["mem"]),
@@ -55,6 +56,9 @@ fn every_key_is_documented() {
         ("cmdline", &["cmdline"]),
         ("sockets", &["sockets", "fds"]),
         ("mounts", &["mounts"]),
+        ("search a --max 50", &["search"]),
+        ("search a --count", &["search"]),
+        ("strings --min 20", &["strings"]),
     ] {
         let found = written(verb);
         assert!(found.len() > 2, "{verb} wrote next to nothing");
@@ -86,8 +90,17 @@ fn every_key_of_diff_is_documented() {
 #[test]
 fn every_documented_row_exists() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
-    for verb in ["ps", "maps", "pages", "cmdline", "mounts", "sockets"] {
-        let found = written(verb);
+    for (verb, options) in [
+        ("ps", &[" --args"][..]),
+        ("maps", &[""]),
+        ("pages", &[""]),
+        ("cmdline", &[""]),
+        ("mounts", &[""]),
+        ("sockets", &[""]),
+        ("search", &[" a --max 50", " a --count"]),
+        ("strings", &[" --min 20"]),
+    ] {
+        let found: BTreeSet<_> = options.iter().flat_map(|options| written(&format!("{verb}{options}"))).collect();
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));
         for row in rows {
             let first = row.split('|').nth(1).unwrap();

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use common::corpus;
 
 /// What is said before the name of the dump, and the name of the golden file.
-const VERBS: [(&[&str], &str); 24] = [
+const VERBS: [(&[&str], &str); 28] = [
     (&["info"], "info.txt"),
     (&["info", "--json"], "info.json"),
     (&["ps"], "ps.txt"),
@@ -38,6 +38,10 @@ const VERBS: [(&[&str], &str); 24] = [
     (&["mounts"], "mounts.txt"),
     (&["mounts", "--ndjson"], "mounts.ndjson"),
     (&["sockets", "--json", "--no-map"], "sockets.json"),
+    (&["search", "--regex", r"(?-u)[a-z]+\.so\.\d", "--max", "12"], "search.txt"),
+    (&["search", "--hex", "7f 45 4c 46 ?? 01", "--ndjson", "--pid", "FIRST"], "search.ndjson"),
+    (&["search", "--hex", "00 00 01", "--count", "--json", "--prot", "w"], "search-count.json"),
+    (&["strings", "--min", "16", "--kind", "stack,vdso", "--encoding", "all", "--pid", "FIRST"], "strings.txt"),
 ];
 
 /// What is told where the tasks have no mounts of their own.

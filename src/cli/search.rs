@@ -15,7 +15,7 @@ use crate::base::report::{Cancel, Rows};
 use crate::checkpoint::Checkpoint;
 use crate::tool::search::filter::{Filter, KINDS};
 use crate::tool::search::strings::{Strings, Text, strings};
-use crate::tool::search::{Count, Encoding, Match, Pattern, Search, Summary, Unsearched, count, search};
+use crate::tool::search::{Count, Encoding, Grain, Match, Pattern, Search, Summary, Unsearched, count, search};
 
 /// Options of `search`.
 #[derive(Debug, Args)]
@@ -156,8 +156,13 @@ pub(super) fn find(options: &SearchMemory) -> Result<Outcome> {
         (_, Some(regex), _) => Pattern::regex(regex, options.ignore_case)?,
         (.., text) => Pattern::text(text.as_deref().unwrap_or_default(), options.ignore_case)?,
     };
-    let wanted =
-        Search { pattern, filter: options.place.filter(), context: u64::from(options.context), max: options.max };
+    let wanted = Search {
+        pattern,
+        filter: options.place.filter(),
+        context: u64::from(options.context),
+        max: options.max,
+        grain: Grain::default(),
+    };
     let dump = Checkpoint::open_with(&options.dump.dir, options.dump.read.options())?;
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;
@@ -190,7 +195,7 @@ pub(super) fn list(options: &ListStrings) -> Result<Outcome> {
         // which has all of them
         encodings.retain(|encoding| *encoding != Encoding::Ascii);
     }
-    let wanted = Strings { filter: options.place.filter(), least: options.min, encodings };
+    let wanted = Strings { filter: options.place.filter(), least: options.min, encodings, grain: Grain::default() };
     let dump = Checkpoint::open_with(&options.dump.dir, options.dump.read.options())?;
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;

@@ -5,9 +5,6 @@ use std::ops::Range;
 use super::piece::{Piece, Pieces, What};
 use super::window::Shape;
 
-/// Bytes of a part.
-const PART: u64 = 2 << 20;
-
 /// Addresses that one core searches: all matches that begin there.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
@@ -30,6 +27,8 @@ pub(super) struct Batches<'a> {
     shape: Shape,
     /// Parts of a batch.
     parts: usize,
+    /// Bytes of a part.
+    size: u64,
     /// Pieces read already: those that end the batch before, and those that begin the next.
     held: Vec<Piece<'a>>,
     /// Where the next batch begins.
@@ -37,8 +36,8 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(pieces: Pieces<'a>, shape: Shape, parts: usize) -> Self {
-        Self { pieces, shape, parts, held: Vec::new(), at: 0 }
+    pub(super) fn new(pieces: Pieces<'a>, shape: Shape, parts: usize, size: u64) -> Self {
+        Self { pieces, shape, parts, size: size.max(1), held: Vec::new(), at: 0 }
     }
 
     /// The piece with this number, read if need be.
@@ -54,12 +53,12 @@ impl<'a> Batches<'a> {
         let mut parts: Vec<Part> = Vec::with_capacity(self.parts);
         let mut index = self.held.partition_point(|piece| piece.end <= self.at);
         let mut part: Option<Part> = None;
-        let mut at = self.at;
+        let (mut at, size) = (self.at, self.size);
         while parts.len() < self.parts {
             let Some(piece) = self.get(index) else { break };
             let start = piece.start.max(at);
             let mut part_now = part.take().unwrap_or(Part { range: start..start, first: index, bytes: 0 });
-            let room = PART.saturating_sub(part_now.bytes);
+            let room = size.saturating_sub(part_now.bytes);
             let left = piece.end.saturating_sub(start);
             // a block is unpacked as a whole
             let take = if matches!(piece.what, What::Block(_)) { left } else { left.min(room) };
@@ -69,7 +68,7 @@ impl<'a> Batches<'a> {
             }
             part_now.range.end = at;
             part_now.bytes = part_now.bytes.saturating_add(take);
-            match part_now.bytes >= PART {
+            match part_now.bytes >= size {
                 true => parts.push(part_now),
                 false => part = Some(part_now),
             }

@@ -8,6 +8,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use super::Unsearched;
 use super::batch::{Batch, Batches, Part};
 use super::filter::Filter;
+use super::grain::Grain;
 use super::once::Once;
 use super::piece::{Piece, Pieces};
 use super::window::{Scratch, Shape};
@@ -34,6 +35,8 @@ pub(super) trait Work<R>: Sync {
     type Found: Send;
 
     fn shape(&self) -> Shape;
+
+    fn grain(&self) -> Grain;
 
     /// Searches a part, on any core. Bounded in what it gives.
     fn scan(&self, view: &View<'_>, scratch: &mut Scratch) -> Self::Found;
@@ -126,7 +129,8 @@ impl Walk<'_> {
     ) -> Result<ControlFlow<()>> {
         let shape = work.shape();
         let pieces = Pieces::new(process.space, self.filter, passed, shape.zeros);
-        let mut batches = Batches::new(pieces, shape, rayon::current_num_threads().saturating_mul(EACH));
+        let parts = rayon::current_num_threads().saturating_mul(EACH);
+        let mut batches = Batches::new(pieces, shape, parts, work.grain().part);
         let mut broken = Vec::new();
         let mut flow = ControlFlow::Continue(());
         while let Some(batch) = batches.next() {

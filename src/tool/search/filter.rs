@@ -165,6 +165,6 @@ mod tests {
     fn ranges_that_touch_are_one() {
         let filter = Filter { ranges: vec![8..9, 1..4, 3..5, 5..6], ..Filter::default() };
         assert_eq!(filter.ranges(), [1..6, 8..9]);
-        assert_eq!(Filter::default().ranges(), [0..u64::MAX]);
+        assert!(Filter::default().ranges().iter().eq([&(0..u64::MAX)]));
     }
 }

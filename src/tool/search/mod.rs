@@ -16,6 +16,7 @@ pub mod encoding;
 pub mod excerpt;
 pub mod filter;
 mod gaps;
+pub mod grain;
 mod once;
 pub mod pattern;
 mod piece;
@@ -27,6 +28,7 @@ mod window;
 pub use encoding::Encoding;
 pub use excerpt::{Excerpt, Place};
 pub use filter::Filter;
+pub use grain::Grain;
 pub use pattern::Pattern;
 pub use row::{Count, Match};
 
@@ -49,6 +51,8 @@ pub struct Search {
     pub context: u64,
     /// The search ends with so many matches.
     pub max: Option<u64>,
+    /// How the work is cut.
+    pub grain: Grain,
 }
 
 /// How a search went.
@@ -78,7 +82,7 @@ pub fn search(
     control: (&dyn Progress, &Cancel),
     out: &mut impl Rows<Match>,
 ) -> Result<Summary> {
-    let mut scan = Scan::new(&search.pattern, Matches::new(search.context, search.max));
+    let mut scan = Scan::new(search, Matches::new(search.context, search.max));
     if search.max == Some(0) {
         return Ok(Summary::default());
     }
@@ -95,7 +99,7 @@ pub fn count(
     control: (&dyn Progress, &Cancel),
     out: &mut impl Rows<Count>,
 ) -> Result<Summary> {
-    let mut scan = Scan::new(&search.pattern, Counts::default());
+    let mut scan = Scan::new(search, Counts::default());
     let unsearched = drive(dump, &search.filter, &mut scan, control, out)?;
     Ok(Summary { found: scan.taker.found, unsearched })
 }

@@ -33,7 +33,7 @@ pub struct Pattern {
 
 #[derive(Clone, Debug)]
 enum Needle {
-    Bytes(Finder<'static>),
+    Bytes(Box<Finder<'static>>),
     Regex(Regex),
 }
 
@@ -46,7 +46,7 @@ impl Pattern {
             return Err(Error::usage("expected something to search for, found nothing"));
         };
         let shape = Shape { reach, behind: 0, zeros: reach as u64 };
-        Ok(Self { needle: Needle::Bytes(Finder::new(bytes).into_owned()), shape })
+        Ok(Self { needle: Needle::Bytes(Box::new(Finder::new(bytes).into_owned())), shape })
     }
 
     /// This text, in upper or lower case if so wanted.

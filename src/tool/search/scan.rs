@@ -2,15 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use super::Search;
 use super::drive::{Process, View, Work};
 use super::excerpt::Place;
+use super::grain::Grain;
 use super::pattern::Pattern;
 use super::window::{Scratch, Shape, windows};
 use crate::base::Result;
 use crate::base::report::Rows;
-
-/// So many matches of a part are kept; the part is searched on from there when they were taken.
-const KEPT: usize = 4096;
 
 /// Addresses: of a match's first byte, and behind its last.
 pub(super) type Span = (u64, u64);
@@ -44,21 +43,22 @@ pub(super) trait Taker<R>: Sync {
 }
 
 pub(super) struct Scan<'p, T> {
-    pub(super) pattern: &'p Pattern,
+    pattern: &'p Pattern,
+    grain: Grain,
     pub(super) taker: T,
     /// Where the last match that was taken ends.
     end: u64,
 }
 
 impl<'p, T> Scan<'p, T> {
-    pub(super) fn new(pattern: &'p Pattern, taker: T) -> Self {
-        Self { pattern, taker, end: 0 }
+    pub(super) fn new(search: &'p Search, taker: T) -> Self {
+        Self { pattern: &search.pattern, grain: search.grain, taker, end: 0 }
     }
 
     /// Every match of a part that begins at `from` or later.
     fn each(&self, view: &View<'_>, from: u64, scratch: &mut Scratch, mut take: impl FnMut(Span) -> ControlFlow<()>) {
         let mut from = from;
-        windows(view.pieces, view.part, self.pattern.shape(), scratch, |window| {
+        windows(view.pieces, view.part, (self.pattern.shape(), self.grain), scratch, |window| {
             let skip = usize::try_from(from.saturating_sub(window.base)).unwrap_or(usize::MAX);
             let mut at = window.own.start.max(skip);
             while at < window.own.end
@@ -79,7 +79,7 @@ impl<'p, T> Scan<'p, T> {
         let mut place: Option<Place> = None;
         self.each(view, from, scratch, |span| {
             found.end = span.1;
-            if found.first.len() < KEPT {
+            if found.first.len() < self.grain.kept.max(1) {
                 found.first.push(span);
             } else if !counts {
                 found.is_cut = true;
@@ -169,6 +169,10 @@ impl<R, T: Taker<R>> Work<R> for Scan<'_, T> {
 
     fn shape(&self) -> Shape {
         self.pattern.shape()
+    }
+
+    fn grain(&self) -> Grain {
+        self.grain
     }
 
     fn scan(&self, view: &View<'_>, scratch: &mut Scratch) -> Found {

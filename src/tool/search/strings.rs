@@ -10,6 +10,7 @@ use super::drive::{Process, View, Work, drive};
 use super::encoding::Encoding;
 use super::excerpt::{Place, read};
 use super::filter::Filter;
+use super::grain::Grain;
 use super::window::{Scratch, Shape, Window, windows};
 use crate::base::name::escape;
 use crate::base::report::{Cancel, Cell, Column, Progress, Row, Rows};
@@ -25,11 +26,13 @@ pub struct Strings {
     pub least: u64,
     /// How its characters are stored: one of these. Those of one encoding don't overlap.
     pub encodings: Vec<Encoding>,
+    /// How the work is cut.
+    pub grain: Grain,
 }
 
 impl Default for Strings {
     fn default() -> Self {
-        Self { filter: Filter::default(), least: 4, encodings: vec![Encoding::Ascii] }
+        Self { filter: Filter::default(), least: 4, encodings: vec![Encoding::Ascii], grain: Grain::default() }
     }
 }
 
@@ -91,8 +94,14 @@ pub fn strings(
     let mut encodings = strings.encodings.clone();
     encodings.sort_unstable();
     encodings.dedup();
-    let mut work =
-        Finder { least: strings.least, encodings, waiting: VecDeque::new(), place: None, buffer: Vec::new() };
+    let mut work = Finder {
+        least: strings.least,
+        grain: strings.grain,
+        encodings,
+        waiting: VecDeque::new(),
+        place: None,
+        buffer: Vec::new(),
+    };
     drive(dump, &strings.filter, &mut work, control, out)
 }
 
@@ -100,8 +109,6 @@ pub fn strings(
 const LONGEST: u64 = 64 << 10;
 /// The longest character.
 const CHARACTER: usize = 4;
-/// So many strings of a part are kept; the part is looked through on from there when they were taken.
-const KEPT: usize = 4096;
 /// Bytes that are looked through in one encoding before the next.
 const STEP: usize = 4096;
 
@@ -127,6 +134,7 @@ pub(super) struct Chains {
 
 struct Finder {
     least: u64,
+    grain: Grain,
     encodings: Vec<Encoding>,
     /// Those that may go on, and those that begin behind one that may; ascending.
     waiting: VecDeque<Chain>,
@@ -137,7 +145,7 @@ struct Finder {
 impl Finder {
     fn look(&self, view: &View<'_>, from: u64, scratch: &mut Scratch) -> Chains {
         let mut chains = Chains { list: Vec::new(), next: None };
-        windows(view.pieces, view.part, SHAPE, scratch, |window| {
+        windows(view.pieces, view.part, (SHAPE, self.grain), scratch, |window| {
             let mut own = window.own.clone();
             own.start = own.start.max(usize::try_from(from.saturating_sub(window.base)).unwrap_or(usize::MAX));
             while own.start < own.end {
@@ -150,7 +158,7 @@ impl Finder {
                     chains.list.get_mut(known..).unwrap_or_default().sort_by_key(|chain| chain.start);
                 }
                 own.start = step.end;
-                if chains.list.len() >= KEPT {
+                if chains.list.len() >= self.grain.kept {
                     chains.next = Some(window.base.saturating_add(step.end as u64));
                     return ControlFlow::Break(());
                 }
@@ -249,6 +257,10 @@ impl Work<Text> for Finder {
 
     fn shape(&self) -> Shape {
         SHAPE
+    }
+
+    fn grain(&self) -> Grain {
+        self.grain
     }
 
     fn scan(&self, view: &View<'_>, scratch: &mut Scratch) -> Chains {

@@ -4,6 +4,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::batch::Part;
+use super::grain::Grain;
 use super::piece::{Piece, What};
 use crate::base::Error;
 
@@ -36,11 +37,6 @@ pub(super) struct Scratch {
     pub(super) broken: Vec<(Range<u64>, Error)>,
 }
 
-/// Bytes that are put together at least, where runs are short; fits a core's cache.
-const JOINED: usize = 128 << 10;
-/// Runs shorter than this are put together with their neighbours.
-const SHORT: u64 = 1024;
-
 struct Slice<'a> {
     start: u64,
     end: u64,
@@ -58,7 +54,7 @@ enum Bytes<'a> {
 pub(super) fn windows(
     pieces: &[Piece<'_>],
     part: &Part,
-    shape: Shape,
+    (shape, grain): (Shape, Grain),
     scratch: &mut Scratch,
     mut visit: impl FnMut(&Window<'_>) -> ControlFlow<()>,
 ) {
@@ -68,7 +64,7 @@ pub(super) fn windows(
         let adjacent = rest.windows(2).take_while(|pair| matches!(pair, [a, b] if a.end == b.start)).count();
         let Some((slices, more)) = rest.split_at_checked(adjacent.saturating_add(1)) else { return };
         rest = more;
-        let stretch = Stretch { slices, unpacked: &scratch.unpacked, shape };
+        let stretch = Stretch { slices, unpacked: &scratch.unpacked, shape, grain };
         if stretch.windows(&part.range, &mut scratch.joined, &mut visit).is_break() {
             return;
         }
@@ -121,6 +117,7 @@ struct Stretch<'s> {
     slices: &'s [Slice<'s>],
     unpacked: &'s [u8],
     shape: Shape,
+    grain: Grain,
 }
 
 impl<'s> Stretch<'s> {
@@ -137,7 +134,8 @@ impl<'s> Stretch<'s> {
     /// Whether it pays to search a slice where it is, from `at` on.
     fn is_long(&self, slice: &Slice<'s>, at: u64) -> bool {
         let length = slice.end.saturating_sub(at);
-        !matches!(slice.bytes, Bytes::Zero) && length >= SHORT.max((self.shape.reach as u64).saturating_mul(4))
+        !matches!(slice.bytes, Bytes::Zero)
+            && length >= self.grain.short.max((self.shape.reach as u64).saturating_mul(4))
     }
 
     fn windows(
@@ -186,7 +184,7 @@ impl<'s> Stretch<'s> {
     fn join(&self, index: usize, from: u64, joined: &mut Vec<u8>) -> u64 {
         joined.clear();
         let around = self.shape.reach.saturating_add(self.shape.behind);
-        let enough = JOINED.max(around.saturating_mul(4));
+        let enough = self.grain.joined.max(around.saturating_mul(4)).max(1);
         let earlier = self.slices.get(..index).unwrap_or_default().iter().rev().take_while(|s| s.end > from).count();
         let mut at = from;
         for slice in self.slices.get(index.saturating_sub(earlier)..).unwrap_or_default() {
