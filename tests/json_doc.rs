@@ -34,7 +34,13 @@ fn written(verb: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for dump in DUMPS {
         let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(dump);
-        let output = Command::new(env!("CARGO_BIN_EXE_icecore")).arg(verb).arg(&dump).arg("--json").output().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
+        command.arg(verb).arg(&dump).arg("--json");
+        let target = tempfile::tempdir().unwrap();
+        if verb == "core" {
+            command.arg("-o").arg(target.path());
+        }
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
         keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
     }
@@ -51,6 +57,7 @@ fn every_key_is_documented() {
         ("maps", &["maps"]),
         ("sockets", &["sockets", "fds"]),
         ("mounts", &["mounts"]),
+        ("core", &["core"]),
     ] {
         let found = written(verb);
         assert!(found.len() > 5, "{verb} wrote next to nothing");
@@ -64,7 +71,7 @@ fn every_key_is_documented() {
 #[test]
 fn every_documented_row_exists() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
-    for verb in ["ps", "maps", "mounts", "sockets"] {
+    for verb in ["ps", "maps", "mounts", "sockets", "core"] {
         let found = written(verb);
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));
         for row in rows {
