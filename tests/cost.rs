@@ -62,7 +62,7 @@ fn core_files_take_little_memory() {
     let mut packed = Process::new(7);
     packed.map(0x10_0000_0000, 0x10_0000_0000 + 4096 * PAGE, 3, 0x22, 0x201);
     packed.lz4(0x10_0000_0000, &vec![plain(16 * PAGE as usize, 3); 256], 16);
-    for (process, limit) in [(long, 4 << 20), (many, 24 << 20), (packed, 4 << 20)] {
+    for (process, limit) in [(long, 2 << 20), (many, 12 << 20), (packed, 2 << 20)] {
         let directory = process.write();
         let target = tempfile::tempdir().unwrap();
         let (peak, rows) = alloc::peak(|| {
