@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use common::alloc::{self, Counting};
+use common::synthetic::{PAGE, Process, plain};
 use common::writer::{File, Message, message};
 use icecore::base::report::Collect;
 use icecore::object::json::{self, Form};
@@ -43,6 +44,37 @@ fn fown() -> Message {
 
 fn icecore(words: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_icecore")).args(words).arg(directory).output().unwrap()
+}
+
+/// A core file is written in flat memory: of a long mapping, of many, and of compressed pages.
+#[test]
+fn core_files_take_little_memory() {
+    use icecore::base::report::{Cancel, Silent};
+
+    let _alone = alloc::alone();
+    let mut long = Process::new(7);
+    long.map(0x10_0000_0000, 0x10_0000_0000 + 4096 * PAGE, 3, 0x22, 0x201);
+    (0..2048).for_each(|page| long.page(0x10_0000_0000 + 2 * page * PAGE, 1));
+    let mut many = Process::new(7);
+    (0..20_000).for_each(|index| {
+        many.map(0x10_0000_0000 + 2 * index * PAGE, 0x10_0000_0000 + (2 * index + 1) * PAGE, 3, 0x22, 0x201)
+    });
+    let mut packed = Process::new(7);
+    packed.map(0x10_0000_0000, 0x10_0000_0000 + 4096 * PAGE, 3, 0x22, 0x201);
+    packed.lz4(0x10_0000_0000, &vec![plain(16 * PAGE as usize, 3); 256], 16);
+    for (process, limit) in [(long, 2 << 20), (many, 12 << 20), (packed, 2 << 20)] {
+        let directory = process.write();
+        let target = tempfile::tempdir().unwrap();
+        let (peak, rows) = alloc::peak(|| {
+            let dump = Checkpoint::open(directory.path()).unwrap();
+            let mut rows = Collect::default();
+            icecore::tool::coredump::cores(&dump, &[], target.path(), (&Silent, &Cancel::default()), &mut rows)
+                .unwrap();
+            rows.rows.len()
+        });
+        assert_eq!(rows, 1);
+        assert!(peak < limit, "{peak} bytes");
+    }
 }
 
 #[test]

@@ -36,7 +36,12 @@ fn written(verb: &str) -> BTreeSet<String> {
         let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(dump);
         let (verb, options) = verb.split_once(' ').unwrap_or((verb, ""));
         let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
-        let output = command.arg(verb).arg(&dump).arg("--json").args(options.split_whitespace()).output().unwrap();
+        command.arg(verb).arg(&dump).arg("--json").args(options.split_whitespace());
+        let target = tempfile::tempdir().unwrap();
+        if verb == "core" {
+            command.arg("-o").arg(target.path());
+        }
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
         keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
     }
@@ -59,6 +64,7 @@ fn every_key_is_documented() {
         ("search a --max 50", &["search"]),
         ("search a --count", &["search"]),
         ("strings --min 20", &["strings"]),
+        ("core", &["core"]),
     ] {
         let found = written(verb);
         assert!(found.len() > 2, "{verb} wrote next to nothing");
@@ -99,6 +105,7 @@ fn every_documented_row_exists() {
         ("sockets", &[""]),
         ("search", &[" a --max 50", " a --count"]),
         ("strings", &[" --min 20"]),
+        ("core", &[""]),
     ] {
         let found: BTreeSet<_> = options.iter().flat_map(|options| written(&format!("{verb}{options}"))).collect();
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));

@@ -35,7 +35,9 @@ impl Process {
         };
         let cpu = task.cpu(task.pid())?.ok_or_else(no_registers)?;
         let no_memory = || Error::usage("it has no memory, so there can be no core file of it");
-        let mm = task.mm()?.ok_or_else(no_memory)?;
+        let mut mm = task.mm()?.ok_or_else(no_memory)?;
+        // the address space has them too, and there may be a hundred thousand
+        mm.mappings = Vec::new();
         let space = task.address_space()?.ok_or_else(no_memory)?;
         Ok(Self { format: format(task, &cpu), core, space, mm, cpu })
     }
