@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use common::flat;
 use common::writer::{File, Message, message};
+use common::{corpus, flat};
 use icecore::base::report::{Cancel, Progress, Silent};
 use icecore::checkpoint::AddressSpace;
 use icecore::source::Source;
@@ -196,13 +196,19 @@ fn every_process_of_the_data() {
 }
 
 #[test]
-fn chains_and_compressed_dumps() {
-    let Some(large) = common::corpus::large() else {
+fn chains_and_private_memfds() {
+    let Some(large) = corpus::large() else {
         eprintln!("\n  SKIPPED: no large corpus: unpack one and set ICECORE_CORPUS to its folder\n");
         return;
     };
-    for folder in ["chain/chains/tracked/1", "chain/chains/tracked/6", "compressed/compressed/craft"] {
-        let dir = large.join(folder);
+    // the last has a memfd mapped privately, and beyond its end
+    let folders = [
+        "chain/chains/tracked/1",
+        "chain/chains/tracked/6",
+        "compressed/compressed/b",
+        "zdtm/all/h/static-shmemfd-priv",
+    ];
+    for dir in folders.iter().flat_map(|folder| corpus::dumps(&large.join(folder))) {
         for pid in flat::pids(&dir) {
             assert!(suite(&dir, pid, &[1000]) > 0);
         }

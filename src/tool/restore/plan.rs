@@ -90,7 +90,7 @@ pub enum What {
     Nothing,
     /// What the mapped file has; mapping it is left to the caller.
     Left,
-    /// Bytes that the dump does not have.
+    /// Bytes that the dump does not have; or nothing, where a mapping is longer than what it maps.
     Missing,
 }
 
@@ -172,6 +172,8 @@ impl<'a> Plan<'a> {
         Ok(match &run.content {
             Content::Zero => What::Nothing,
             Content::File { .. } => What::Left,
+            // nobody could touch it before either
+            Content::Missing(Missing::BeyondEnd) => What::Missing,
             Content::Missing(missing) if self.options.missing == OnMissing::Refuse => {
                 return Err(match missing {
                     Missing::Broken(error) => error.clone().at_page(run.start),
