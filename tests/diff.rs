@@ -59,15 +59,24 @@ impl Found {
     }
 }
 
+/// Compares, on several threads and on one, which cut the work differently.
 fn diff(a: &Path, b: &Path, options: &Options) -> Found {
-    let (a, b) = (Checkpoint::open(a).unwrap(), Checkpoint::open(b).unwrap());
-    let mut out: Collect<Difference> = Collect::default();
-    let cancel = Cancel::default();
-    let is_different = icecore::view::diff::diff(&a, &b, options, (&Silent, &cancel), &mut out).unwrap();
-    let mut rows = out.rows.into_iter();
-    let Some(Difference::Summary(summary)) = rows.next() else { panic!("the summary comes first") };
-    assert_eq!(is_different, summary.different);
-    Found { summary: *summary, rows: rows.collect(), problems: out.problems }
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (a, b) = (Checkpoint::open(a).unwrap(), Checkpoint::open(b).unwrap());
+        let mut out: Collect<Difference> = Collect::default();
+        let cancel = Cancel::default();
+        let compare = || icecore::view::diff::diff(&a, &b, options, (&Silent, &cancel), &mut out);
+        let is_different = pool.install(compare).unwrap();
+        let mut rows = out.rows.into_iter();
+        let Some(Difference::Summary(summary)) = rows.next() else { panic!("the summary comes first") };
+        assert_eq!(is_different, summary.different);
+        Found { summary: *summary, rows: rows.collect(), problems: out.problems }
+    };
+    let (one, several) = (on(1), on(3));
+    let text = |found: &Found| serde_json::to_string(&(&found.summary, &found.rows)).unwrap();
+    assert!(text(&one) == text(&several), "{} {}", a.display(), b.display());
+    several
 }
 
 fn pages() -> Options {
