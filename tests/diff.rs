@@ -705,6 +705,30 @@ fn a_task_that_changed() {
     assert_eq!((found.len(), code), (0, 0), "{found:?}");
 }
 
+/// Where no number is in both dumps, commands tell which task is which.
+#[test]
+fn tasks_of_another_pid_namespace() {
+    let (a, b) = (corpus::data().join("python"), tempfile::tempdir().unwrap());
+    copy_dump(&a, b.path());
+    for name in ["core", "mm", "pagemap", "ids", "fs"] {
+        fs::rename(b.path().join(format!("{name}-100.img")), b.path().join(format!("{name}-7.img"))).unwrap();
+    }
+    edit(&b.path().join("pstree.img"), |tree| {
+        let task = &mut tree["entries"][0];
+        for number in ["pid", "pgid", "sid"] {
+            task[number] = 7.into();
+        }
+        task["threads"][0] = 7.into();
+    });
+    let found = diff(&a, b.path(), &Options::default());
+    assert_eq!(found.summary.matched, icecore::view::diff::Matched::Command);
+    assert!(!found.summary.different && found.rows.is_empty(), "{:?}", found.rows);
+    assert!(found.pages().same > 1000);
+    let text = icecore(&["diff", a.to_str().unwrap(), b.path().to_str().unwrap()], Path::new("/"));
+    assert_eq!(text.status.code(), Some(0));
+    assert!(String::from_utf8(text.stdout).unwrap().contains("they are matched by command"));
+}
+
 fn common_uid(dir: &Path, pid: u32) -> u32 {
     let dump = Checkpoint::open(dir).unwrap();
     let core = dump.task(pid).unwrap().core().unwrap().unwrap();
