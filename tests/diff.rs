@@ -59,15 +59,24 @@ impl Found {
     }
 }
 
+/// Compares, on several threads and on one, which cut the work differently.
 fn diff(a: &Path, b: &Path, options: &Options) -> Found {
-    let (a, b) = (Checkpoint::open(a).unwrap(), Checkpoint::open(b).unwrap());
-    let mut out: Collect<Difference> = Collect::default();
-    let cancel = Cancel::default();
-    let is_different = icecore::view::diff::diff(&a, &b, options, (&Silent, &cancel), &mut out).unwrap();
-    let mut rows = out.rows.into_iter();
-    let Some(Difference::Summary(summary)) = rows.next() else { panic!("the summary comes first") };
-    assert_eq!(is_different, summary.different);
-    Found { summary: *summary, rows: rows.collect(), problems: out.problems }
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (a, b) = (Checkpoint::open(a).unwrap(), Checkpoint::open(b).unwrap());
+        let mut out: Collect<Difference> = Collect::default();
+        let cancel = Cancel::default();
+        let compare = || icecore::view::diff::diff(&a, &b, options, (&Silent, &cancel), &mut out);
+        let is_different = pool.install(compare).unwrap();
+        let mut rows = out.rows.into_iter();
+        let Some(Difference::Summary(summary)) = rows.next() else { panic!("the summary comes first") };
+        assert_eq!(is_different, summary.different);
+        Found { summary: *summary, rows: rows.collect(), problems: out.problems }
+    };
+    let (one, several) = (on(1), on(3));
+    let text = |found: &Found| serde_json::to_string(&(&found.summary, &found.rows)).unwrap();
+    assert!(text(&one) == text(&several), "{} {}", a.display(), b.display());
+    several
 }
 
 fn pages() -> Options {
@@ -694,6 +703,30 @@ fn a_task_that_changed() {
     assert!(found.iter().any(|row| row["change"] == "gone" && row["pid"] == 120), "{found:?}");
     let (found, code) = rows(&a, b.path(), &["--map-pid", "120:220"]);
     assert_eq!((found.len(), code), (0, 0), "{found:?}");
+}
+
+/// Where no number is in both dumps, commands tell which task is which.
+#[test]
+fn tasks_of_another_pid_namespace() {
+    let (a, b) = (corpus::data().join("python"), tempfile::tempdir().unwrap());
+    copy_dump(&a, b.path());
+    for name in ["core", "mm", "pagemap", "ids", "fs"] {
+        fs::rename(b.path().join(format!("{name}-100.img")), b.path().join(format!("{name}-7.img"))).unwrap();
+    }
+    edit(&b.path().join("pstree.img"), |tree| {
+        let task = &mut tree["entries"][0];
+        for number in ["pid", "pgid", "sid"] {
+            task[number] = 7.into();
+        }
+        task["threads"][0] = 7.into();
+    });
+    let found = diff(&a, b.path(), &Options::default());
+    assert_eq!(found.summary.matched, icecore::view::diff::Matched::Command);
+    assert!(!found.summary.different && found.rows.is_empty(), "{:?}", found.rows);
+    assert!(found.pages().same > 1000);
+    let text = icecore(&["diff", a.to_str().unwrap(), b.path().to_str().unwrap()], Path::new("/"));
+    assert_eq!(text.status.code(), Some(0));
+    assert!(String::from_utf8(text.stdout).unwrap().contains("they are matched by command"));
 }
 
 fn common_uid(dir: &Path, pid: u32) -> u32 {

@@ -5,7 +5,7 @@
 //! Only stored pages and zeros have bytes. A page that a side has no bytes of is never called the same, with one
 //! exception that has a count of its own: both map the same place of the same file, and neither has read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use crate::base::{Address, Error, Name, Result};
 use crate::checkpoint::mm::Mapping;
 use crate::checkpoint::task::Task;
 use crate::checkpoint::{AddressSpace, Checkpoint};
+use crate::image::Kind;
 use crate::view::diff::counts::Counts;
 use crate::view::diff::mappings::what;
 use crate::view::diff::memory::{MemoryDiff, PageRun, Scope};
@@ -51,6 +52,9 @@ pub(super) fn pages(
     let mut all = Counts::default();
     let mut segments = Segments::default();
     let mut of_segments: Vec<(u32, u32, Counts)> = Vec::new();
+    // a task has at most this many; of parents more, and then its bar waits at its end
+    let sizes = a.images_of(Kind::Pages).iter().map(|image| a.source().size(&image.file).unwrap_or(0));
+    let bytes = sizes.fold(0, u64::saturating_add);
     let steps = (pairs.both.len() as u64).saturating_mul(STEPS);
     for (number, (task, other)) in pairs.both.iter().enumerate() {
         let spaces = (of(a, task.address_space()), of(b, other.address_space()));
@@ -76,10 +80,19 @@ pub(super) fn pages(
         }
         let plan = segments.plan(task.pid(), (a, &space_a), (b, &space_b), what);
         of_segments.resize_with(segments.list.len(), || (task.pid(), other.pid(), Counts::default()));
-        let walk = Walk { a: &space_a, b: &space_b, origins: (&origins.0, &origins.1), runs: takers.run.is_some() };
+        let walk = Walk {
+            a: &space_a,
+            b: &space_b,
+            origins: (&origins.0, &origins.1),
+            runs: takers.run.is_some(),
+            at_most: if rayon::current_num_threads() > 1 { u64::MAX } else { PART },
+        };
         let pair = Pair { task, other, walk: &walk };
         let begun = (number as u64).saturating_mul(STEPS);
-        let advance = |done: u64| progress.advance(begun.saturating_add(done), steps);
+        let advance = |stored: u64| {
+            let part = stored.saturating_mul(STEPS).checked_div(bytes).unwrap_or(0).min(STEPS);
+            progress.advance(begun.saturating_add(part), steps);
+        };
         let counts = pair.compare(&plan, &mut of_segments, (&advance, cancel), &mut takers)?;
         all.add(&counts);
     }
@@ -128,12 +141,13 @@ impl Pair<'_> {
         (advance, cancel): (&(dyn Fn(u64) + Sync), &Cancel),
         takers: &mut Takers<'_>,
     ) -> Result<Counts> {
-        let work = self.work(plan);
-        let total = work.len() as u64;
+        let mut work = VecDeque::from(self.work(plan));
         let done = AtomicU64::new(0);
         let mut by_place: BTreeMap<(u64, Place), Counts> = BTreeMap::new();
         let mut runs = Joiner { pair: self, names: BTreeMap::new(), last: None };
-        for batch in work.chunks(BATCH) {
+        while !work.is_empty() {
+            let size = if self.walk.at_most == u64::MAX { BATCH } else { 1 };
+            let batch: Vec<Work> = work.drain(..size.min(work.len())).collect();
             let found: Vec<Found> = batch
                 .par_iter()
                 .map(|work| {
@@ -141,17 +155,19 @@ impl Pair<'_> {
                         return Found::default();
                     }
                     let found = self.walk.range(work.range.clone());
-                    let done = done.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-                    advance(done.saturating_mul(STEPS).checked_div(total).unwrap_or(STEPS));
+                    advance(done.fetch_add(found.stored, Ordering::Relaxed).saturating_add(found.stored));
                     found
                 })
                 .collect();
             if cancel.is_cancelled() {
                 return Err(Error::cancelled("the comparison was cancelled"));
             }
-            for (work, found) in batch.iter().zip(found) {
+            for (Work { range, piece }, found) in batch.into_iter().zip(found) {
+                if let Some(rest) = found.rest {
+                    work.push_front(Work { range: rest..range.end, piece });
+                }
                 found.problems.into_iter().try_for_each(&mut *takers.problem)?;
-                let piece = work.piece.and_then(|piece| plan.pieces.get(piece));
+                let piece = piece.and_then(|piece| plan.pieces.get(piece));
                 let of_segment = piece.and_then(|piece| of_segments.get_mut(piece.segment));
                 match of_segment {
                     Some((.., sum)) => found.counts.iter().for_each(|(_, counts)| sum.add(counts)),
@@ -211,12 +227,18 @@ impl Pair<'_> {
         }
     }
 
-    /// The work, cut where that splits what either side has stored evenly.
+    /// The work, cut where that splits what either side has stored evenly. One thread cuts it as it goes: going through
+    /// all runs beforehand is a good part of comparing them.
     fn work(&self, plan: &Plan) -> Vec<Work> {
         let mut work = Vec::new();
         let mut cut = |range: Range<u64>, piece: Option<usize>| {
-            let parts = |space: &AddressSpace| space.parts(range.clone(), PART).into_iter().map(|part| part.end);
-            let mut ends: Vec<u64> = parts(self.walk.a).chain(parts(self.walk.b)).collect();
+            if self.walk.at_most < u64::MAX {
+                work.push(Work { range, piece });
+                return;
+            }
+            let parts = |space: &AddressSpace| space.parts(range.clone(), PART);
+            let (these, those) = rayon::join(|| parts(self.walk.a), || parts(self.walk.b));
+            let mut ends: Vec<u64> = these.into_iter().chain(those).map(|part| part.end).collect();
             ends.sort_unstable();
             ends.dedup();
             let mut start = range.start;

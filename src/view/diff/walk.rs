@@ -50,6 +50,10 @@ pub(super) struct Found {
     pub(super) counts: Vec<(Place, Counts)>,
     pub(super) runs: Vec<ChangedRun>,
     pub(super) problems: Vec<Error>,
+    /// Bytes of pages that were walked over, where a side has them stored.
+    pub(super) stored: u64,
+    /// Where it stopped, if that is before the end of the range.
+    pub(super) rest: Option<u64>,
 }
 
 /// The runs of one side.
@@ -209,6 +213,8 @@ pub(super) struct Walk<'a> {
     pub(super) origins: (&'a Origins<'a>, &'a Origins<'a>),
     /// Whether runs of changed pages are wanted.
     pub(super) runs: bool,
+    /// After so many stored bytes a range is left for the next call.
+    pub(super) at_most: u64,
 }
 
 impl Walk<'_> {
@@ -236,6 +242,10 @@ impl Walk<'_> {
                 self.piece(&mut a, &mut b, at..end, page, &mut found);
             }
             at = end;
+            if found.stored >= self.at_most {
+                found.rest = Some(at).filter(|at| *at < range.end);
+                break;
+            }
         }
         found
     }
@@ -248,12 +258,15 @@ impl Walk<'_> {
         page: u64,
         found: &mut Found,
     ) {
-        let Found { counts, runs, problems } = found;
+        let Found { counts, runs, problems, stored, .. } = found;
         let Some((place, counts)) = counts.last_mut() else { return };
         let pages = end.saturating_sub(start).div_ceil(page);
         let ((of_a, error), (of_b, other)) = (a.has(start), b.has(start));
         keep(problems, a.tell(error).into_iter().chain(b.tell(other)));
         let has_bytes = |has: &Has<'_>| matches!(has, Has::Stored | Has::Zero);
+        if matches!((&of_a, &of_b), (Has::Stored, _) | (_, Has::Stored)) {
+            *stored = stored.saturating_add(end.saturating_sub(start));
+        }
         match (of_a, of_b) {
             (Has::Zero, Has::Zero) => counts.same = counts.same.saturating_add(pages),
             (Has::File(name, offset), Has::File(other, there))
