@@ -21,7 +21,7 @@ use std::process::Command;
 use common::elf::{CoreFile, PT_LOAD, PT_NULL, number};
 use common::synthetic::{PAGE, Process, X86, plain};
 use common::{corpus, flat};
-use icecore::base::report::{Cancel, Collect, Silent};
+use icecore::base::report::{Cancel, Collect, Progress, Silent};
 use icecore::memory::Page;
 use icecore::tool::coredump::{Written, cores};
 use icecore::{Checkpoint, ErrorKind, v1};
@@ -312,6 +312,31 @@ fn cancelled_work_leaves_nothing() {
     let error = cores(&dump, &[], &made, (&Silent, &cancel), &mut Collect::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert!(!made.exists());
+}
+
+/// Asked to end while the second file is being written: the first stays, of the second nothing is left.
+#[test]
+fn asked_to_end_half_way() {
+    struct Ends<'c>(&'c Cancel, u64);
+
+    impl Progress for Ends<'_> {
+        fn advance(&self, done: u64, _total: u64) {
+            if done > self.1 {
+                self.0.cancel();
+            }
+        }
+    }
+
+    let target = tempfile::tempdir().unwrap();
+    let dir = corpus::data().join("container");
+    let dump = Checkpoint::open(&dir).unwrap();
+    let (cancel, mut rows) = (Cancel::default(), Collect::default());
+    let first = written(&dir, &[1], &target.path().join("first")).rows[0].stored;
+    let error = cores(&dump, &[], &target.path().join("all"), (&Ends(&cancel, first + 50_000), &cancel), &mut rows);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);
+    let names = fs::read_dir(target.path().join("all")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["core.1"]);
+    assert_eq!(rows.rows.len(), 1);
 }
 
 #[test]

@@ -381,6 +381,25 @@ fn machines_that_are_not_here() {
     }
 }
 
+#[test]
+fn more_segments_than_a_header_can_count() {
+    let Some(gdb) = gdb() else { return };
+    let start = |index: u64| 0x10_0000_0000 + index * 2 * PAGE;
+    let mut process = Process::new(7);
+    for index in 0..66_000 {
+        process.map(start(index), start(index) + PAGE, 3, 0x22, 0x201);
+    }
+    process.page(start(65_999), 0x66);
+    let dump = process.write();
+    let target = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::open(dump.path()).unwrap();
+    cores(&checkpoint, &[], target.path(), (&Silent, &Cancel::default()), &mut Collect::default()).unwrap();
+    let last = format!("x/1xw {:#x}", start(65_999));
+    let (said, told) = ask(&gdb, None, &target.path().join("core.7"), &["x/1xw 0x1000000000", &last]);
+    assert!(told.is_empty(), "{told:#?}");
+    assert_eq!((word(answer(&said, "x/1xw 0x1000000000")), word(answer(&said, &last))), ("0x00000000", "0x66666666"));
+}
+
 /// What the dump lacks gdb does not read as zeros, nor from the file that was mapped there.
 #[test]
 fn what_is_missing_is_not_zero() {
