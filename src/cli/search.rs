@@ -35,7 +35,7 @@ pub(crate) struct SearchMemory {
     #[arg(short, long)]
     ignore_case: bool,
     /// Show so many bytes before and behind each match
-    #[arg(short = 'C', long, value_name = "BYTES", default_value_t = 16)]
+    #[arg(short = 'C', long, value_name = "BYTES", default_value_t = 16, value_parser = clap::value_parser!(u32).range(..=65536))]
     context: u32,
     /// Only count the matches, by process and mapping
     #[arg(short, long, conflicts_with = "max")]

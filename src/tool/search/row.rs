@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::drive::Process;
-use super::excerpt::{Excerpt, Place, read};
+use super::excerpt::{Excerpt, Place, Reader};
 use super::scan::{Span, Taker};
 use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Address, Result};
@@ -92,25 +92,25 @@ pub(super) struct Matches {
     context: u64,
     left: u64,
     place: Option<(u32, Place)>,
-    buffer: Vec<u8>,
     pub(super) found: u64,
 }
 
 impl Matches {
     pub(super) fn new(context: u64, max: Option<u64>) -> Self {
-        Self { context, left: max.unwrap_or(u64::MAX), place: None, buffer: Vec::new(), found: 0 }
-    }
-
-    fn excerpt(&mut self, process: &Process<'_>, from: u64, to: u64, is_before: bool) -> Excerpt {
-        read(process.space, from, to, is_before, &mut self.buffer);
-        Excerpt::new(&self.buffer)
+        Self { context, left: max.unwrap_or(u64::MAX), place: None, found: 0 }
     }
 }
 
 impl Taker<Match> for Matches {
     const COUNTS: bool = false;
 
-    fn span(&mut self, process: &Process<'_>, span: Span, out: &mut dyn Rows<Match>) -> Result<ControlFlow<()>> {
+    fn span(
+        &mut self,
+        process: &Process<'_>,
+        span: Span,
+        reader: &mut Reader<'_>,
+        out: &mut dyn Rows<Match>,
+    ) -> Result<ControlFlow<()>> {
         let (start, end) = span;
         let Some(left) = self.left.checked_sub(1) else { return Ok(ControlFlow::Break(())) };
         let place = match &self.place {
@@ -118,9 +118,9 @@ impl Taker<Match> for Matches {
             _ => Place::of(process.space, start),
         };
         self.place = Some((process.pid, place.clone()));
-        let before = self.excerpt(process, start.saturating_sub(self.context), start, true);
-        let matched = self.excerpt(process, start, end.min(start.saturating_add(SHOWN)), false);
-        let after = self.excerpt(process, end, end.saturating_add(self.context), false);
+        let before = Excerpt::new(reader.read(start.saturating_sub(self.context), start, true));
+        let matched = Excerpt::new(reader.read(start, end.min(start.saturating_add(SHOWN)), false));
+        let after = Excerpt::new(reader.read(end, end.saturating_add(self.context), false));
         let length = end.saturating_sub(start);
         let offset = place.offset(start);
         out.row(Match { pid: process.pid, address: Address(start), length, place, offset, before, matched, after })?;
@@ -146,7 +146,13 @@ pub(super) struct Counts {
 impl Taker<Count> for Counts {
     const COUNTS: bool = true;
 
-    fn span(&mut self, _process: &Process<'_>, _span: Span, _out: &mut dyn Rows<Count>) -> Result<ControlFlow<()>> {
+    fn span(
+        &mut self,
+        _process: &Process<'_>,
+        _span: Span,
+        _reader: &mut Reader<'_>,
+        _out: &mut dyn Rows<Count>,
+    ) -> Result<ControlFlow<()>> {
         Ok(ControlFlow::Continue(()))
     }
 

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::Search;
 use super::drive::{Process, View, Work};
-use super::excerpt::Place;
+use super::excerpt::{Place, Reader};
 use super::grain::Grain;
 use super::pattern::Pattern;
 use super::window::{Scratch, Shape, windows};
@@ -33,7 +33,13 @@ pub(super) trait Taker<R>: Sync {
     const COUNTS: bool;
 
     /// Takes a match.
-    fn span(&mut self, process: &Process<'_>, span: Span, out: &mut dyn Rows<R>) -> Result<ControlFlow<()>>;
+    fn span(
+        &mut self,
+        process: &Process<'_>,
+        span: Span,
+        reader: &mut Reader<'_>,
+        out: &mut dyn Rows<R>,
+    ) -> Result<ControlFlow<()>>;
 
     /// Takes the number of matches in the mapping with this address.
     fn count(&mut self, process: &Process<'_>, address: u64, count: u64);
@@ -188,12 +194,13 @@ impl<R, T: Taker<R>> Work<R> for Scan<'_, T> {
     ) -> Result<ControlFlow<()>> {
         let is_hit = found.first.first().is_some_and(|first| first.0 < self.end);
         let mut found = if is_hit { self.again(view, self.end, T::COUNTS, found, scratch) } else { found };
+        let mut reader = Reader::new(view.process.space);
         loop {
             if T::COUNTS {
                 found.counts.iter().for_each(|(address, count)| self.taker.count(view.process, *address, *count));
             } else {
                 for span in &found.first {
-                    if self.taker.span(view.process, *span, out)?.is_break() {
+                    if self.taker.span(view.process, *span, &mut reader, out)?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }

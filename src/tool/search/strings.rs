@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Unsearched;
 use super::drive::{Process, View, Work, drive};
 use super::encoding::Encoding;
-use super::excerpt::{Place, read};
+use super::excerpt::{Place, Reader};
 use super::filter::Filter;
 use super::grain::Grain;
 use super::window::{Scratch, Shape, Window, windows};
@@ -94,14 +94,8 @@ pub fn strings(
     let mut encodings = strings.encodings.clone();
     encodings.sort_unstable();
     encodings.dedup();
-    let mut work = Finder {
-        least: strings.least,
-        grain: strings.grain,
-        encodings,
-        waiting: VecDeque::new(),
-        place: None,
-        buffer: Vec::new(),
-    };
+    let mut work =
+        Finder { least: strings.least, grain: strings.grain, encodings, waiting: VecDeque::new(), place: None };
     drive(dump, &strings.filter, &mut work, control, out)
 }
 
@@ -139,7 +133,6 @@ struct Finder {
     /// Those that may go on, and those that begin behind one that may; ascending.
     waiting: VecDeque<Chain>,
     place: Option<(u32, Place)>,
-    buffer: Vec<u8>,
 }
 
 impl Finder {
@@ -214,26 +207,33 @@ impl Finder {
 
     /// Hands out the strings that end before an address.
     fn release(&mut self, process: &Process<'_>, before: u64, out: &mut dyn Rows<Text>) -> Result<()> {
+        let mut reader = Reader::new(process.space);
         while let Some(chain) = self.waiting.front().copied().filter(|chain| chain.end < before) {
             self.waiting.pop_front();
             if chain.characters >= self.least {
-                self.rows(process, chain, out)?;
+                self.rows(process, chain, &mut reader, out)?;
             }
         }
         Ok(())
     }
 
-    fn rows(&mut self, process: &Process<'_>, chain: Chain, out: &mut dyn Rows<Text>) -> Result<()> {
+    fn rows(
+        &mut self,
+        process: &Process<'_>,
+        chain: Chain,
+        reader: &mut Reader<'_>,
+        out: &mut dyn Rows<Text>,
+    ) -> Result<()> {
         let Some(encoding) = self.encodings.get(chain.encoding).copied() else { return Ok(()) };
         let mut start = chain.start;
         while start < chain.end {
-            read(process.space, start, chain.end.min(start.saturating_add(LONGEST)), false, &mut self.buffer);
-            if let Some(cut) = std::str::from_utf8(&self.buffer).err().map(|error| error.valid_up_to())
-                && encoding == Encoding::Utf8
-            {
-                self.buffer.truncate(cut);
-            }
-            if self.buffer.is_empty() {
+            let bytes = reader.read(start, chain.end.min(start.saturating_add(LONGEST)), false);
+            let cut = match encoding {
+                Encoding::Utf8 => std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len),
+                _ => bytes.len(),
+            };
+            let bytes = bytes.get(..cut).unwrap_or_default();
+            if bytes.is_empty() {
                 // the file changed since
                 break;
             }
@@ -242,9 +242,8 @@ impl Finder {
                 _ => Place::of(process.space, start),
             };
             self.place = Some((process.pid, place.clone()));
-            let length = self.buffer.len() as u64;
-            let offset = place.offset(start);
-            let text = encoding.text(&self.buffer);
+            let length = bytes.len() as u64;
+            let (offset, text) = (place.offset(start), encoding.text(bytes));
             out.row(Text { pid: process.pid, address: Address(start), length, encoding, place, offset, text })?;
             start = start.saturating_add(length);
         }
