@@ -48,6 +48,8 @@ pub struct Reservation {
     length: usize,
     /// What is open: where a piece begins, in bytes from the start; where it ends, and what may be done there.
     open: BTreeMap<usize, (usize, Protection)>,
+    /// Ranges that a failed map may have freed, in bytes from the start, in no order: somebody else may have got them.
+    lost: Vec<Range<usize>>,
 }
 
 impl Reservation {
@@ -62,7 +64,12 @@ impl Reservation {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: without MAP_FIXED the kernel finds a range that nobody uses.
         let found = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), all, ProtFlags::empty(), flags) };
-        let mut this = Self { start: found.map_err(failed)?.expose_provenance(), length: all, open: BTreeMap::new() };
+        let mut this = Self {
+            start: found.map_err(failed)?.expose_provenance(),
+            length: all,
+            open: BTreeMap::new(),
+            lost: Vec::new(),
+        };
         if slack > 0 {
             let before = like.wrapping_sub(this.start) & (HUGE - 1);
             this.trim(before, length).map_err(failed)?;
@@ -100,7 +107,8 @@ impl Reservation {
         // SAFETY: MAP_FIXED_NOREPLACE fails rather than to replace anything; kernels that do not know it take the
         // address for a hint and find a range that nobody uses.
         let found = unsafe { rustix::mm::mmap_anonymous(pointer(range.start), length, ProtFlags::empty(), flags) };
-        let this = Self { start: found.map_err(failed)?.expose_provenance(), length, open: BTreeMap::new() };
+        let this =
+            Self { start: found.map_err(failed)?.expose_provenance(), length, open: BTreeMap::new(), lost: Vec::new() };
         // such a kernel's answer is given back as it is dropped
         if this.start == range.start { Ok(this) } else { Err(failed(Errno::EXIST)) }
     }
@@ -118,25 +126,27 @@ impl Reservation {
 
     /// Where a range of it is, if it has such a range.
     fn place(&self, range: &Range<usize>) -> Option<*mut c_void> {
-        (range.start < range.end && range.end <= self.length).then(|| pointer(self.start.wrapping_add(range.start)))
+        let is_own = self.lost.iter().all(|lost| range.end <= lost.start || lost.end <= range.start);
+        let is_within = range.start < range.end && range.end <= self.length;
+        (is_within && is_own).then(|| pointer(self.start.wrapping_add(range.start)))
     }
 
     /// Puts fresh memory there, all zeros, whatever there was. Ranges are in bytes from the start.
     ///
-    /// Errors: the range is not of the reservation, or the kernel refuses.
+    /// Errors: the range is not of the reservation, or the kernel refuses; the range may then be lost to it.
     pub fn anonymous(&mut self, range: Range<usize>, protection: Protection) -> Result<(), Errno> {
         let place = self.place(&range).ok_or(Errno::INVAL)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
         let length = range.end.saturating_sub(range.start);
         // SAFETY: what is replaced lies in the reservation, and `&mut self` says that no slice of it is in use.
         let done = unsafe { rustix::mm::mmap_anonymous(place, length, protection.map(), flags) };
-        self.done(done.map(|_| ()), range, protection)
+        self.mapped(done.map(|_| ()), range, protection)
     }
 
     /// Puts a part of a file there, privately: what is written there does not reach the file.
     ///
     /// Errors: the range is not of the reservation, or the kernel refuses: the file cannot be mapped, the process has
-    /// as many maps as it may have.
+    /// as many maps as it may have. The range may then be lost to the reservation.
     pub fn file(&mut self, range: Range<usize>, file: &File, offset: u64, protection: Protection) -> Result<(), Errno> {
         let place = self.place(&range).ok_or(Errno::INVAL)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
@@ -144,7 +154,7 @@ impl Reservation {
         // SAFETY: what is replaced lies in the reservation, and `&mut self` says that no slice of it is in use. What a
         // change of the file can do is told in the module's documentation.
         let done = unsafe { rustix::mm::mmap(place, length, protection.map(), flags, file, offset) };
-        self.done(done.map(|_| ()), range, protection)
+        self.mapped(done.map(|_| ()), range, protection)
     }
 
     /// Changes what may be done with a range, whatever is there.
@@ -156,6 +166,18 @@ impl Reservation {
         let flags = MprotectFlags::from_bits_truncate(protection.0 & 7);
         // SAFETY: the range lies in the reservation, and `&mut self` says that no slice of it is in use.
         let done = unsafe { rustix::mm::mprotect(place, length, flags) };
+        self.done(done, range, protection)
+    }
+
+    /// Keeps in mind what a map did. One that fails may have unmapped what it was to replace, and then the range is no
+    /// longer the reservation's: it is given up, so that nothing of somebody else's is ever replaced or freed.
+    fn mapped(&mut self, done: Result<(), Errno>, range: Range<usize>, protection: Protection) -> Result<(), Errno> {
+        // these are found before anything is unmapped
+        if let Err(error) = done
+            && !matches!(error, Errno::ACCESS | Errno::PERM | Errno::INVAL | Errno::BADF)
+        {
+            self.lost.push(range.clone());
+        }
         self.done(done, range, protection)
     }
 
@@ -233,8 +255,17 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: the range is the reservation's own, and slices of it cannot outlive it. A failure leaves it mapped.
-        let _ = unsafe { rustix::mm::munmap(pointer(self.start), self.length) };
+        self.lost.sort_unstable_by_key(|lost| lost.start);
+        let mut at = 0;
+        for lost in std::mem::take(&mut self.lost).into_iter().chain(std::iter::once(self.length..self.length)) {
+            if at < lost.start {
+                let (place, length) = (pointer(self.start.wrapping_add(at)), lost.start.saturating_sub(at));
+                // SAFETY: the range is the reservation's own, and slices of it cannot outlive it. A failure leaves it
+                // mapped.
+                let _ = unsafe { rustix::mm::munmap(place, length) };
+            }
+            at = lost.end;
+        }
     }
 }
 
@@ -313,6 +344,29 @@ mod tests {
         let mut again = vec![0; PAGE];
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut again, PAGE as u64).unwrap();
         assert_eq!(again, [1; PAGE]);
+    }
+
+    #[test]
+    fn what_a_failed_map_may_have_freed_is_given_up() {
+        let mut space = Reservation::anywhere(4 * PAGE, 0).unwrap();
+        space.anonymous(0..4 * PAGE, Protection::READ_WRITE).unwrap();
+        // found by the file system, when the kernel may have unmapped the range
+        let odd = File::open("/proc/self/status").unwrap();
+        space.file(PAGE..2 * PAGE, &odd, 0, Protection::READ_WRITE).unwrap_err();
+        assert!(space.bytes(PAGE..2 * PAGE).is_none() && space.bytes(0..PAGE).is_some());
+        assert_eq!(space.anonymous(0..2 * PAGE, Protection::READ_WRITE), Err(Errno::INVAL));
+        space.bytes_mut(2 * PAGE..4 * PAGE).unwrap().fill(1);
+        // found beforehand
+        let writable = File::options().write(true).open("/dev/null").unwrap();
+        space.file(2 * PAGE..3 * PAGE, &writable, 0, Protection::READ_WRITE).unwrap_err();
+        space.anonymous(2 * PAGE..3 * PAGE, Protection::READ_WRITE).unwrap();
+        let start = space.start();
+        drop(space);
+        // what may be another's is left alone
+        // (other tests may take what is free)
+        if let Ok(again) = Reservation::exactly(start + 2 * PAGE..start + 4 * PAGE) {
+            assert_eq!(again.len(), 2 * PAGE);
+        }
     }
 
     #[test]
