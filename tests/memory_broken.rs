@@ -351,9 +351,13 @@ fn memfds_shared_and_private() {
             (AT, AT + 0x5000, memfd, 1, 12, 0),
             (AT + 0x10000, AT + 0x15000, memfd, 2, 12, 0),
             (AT + 0x20000, AT + 0x21000, memfd, 1, 13, 0),
+            (AT + 0x30000, AT + 0x31000, memfd, 1, 14, 0),
         ],
     );
     let space = space(dir.path());
+    // of one that is lost nobody knows whether it had pages
+    let error = space.read(AT + 0x30000, &mut [0]).unwrap_err().to_string();
+    assert_eq!(error, "files.img: expected the memfd 14, found none with that number");
     let zero = vec![0; PAGE];
     let mut found = vec![9; 4 * PAGE];
     space.read(AT, &mut found).unwrap();
@@ -398,8 +402,8 @@ fn the_first_versions_had_no_pagemaps() {
         .fold(File::v1_0("PAGES_OLD"), |file, (address, page)| file.long_word(*address).raw(page));
     fs::write(dir.path().join("pages-7.img"), file.0).unwrap();
     let shared = content(7, 1);
-    let file = File::v1_0("SHM_PAGES_OLD").long_word(0x1000).raw(&shared);
-    fs::write(dir.path().join("pages-shmem-5.img"), file.0).unwrap();
+    let file = || File::v1_0("SHM_PAGES_OLD").long_word(0x1000).raw(&shared);
+    fs::write(dir.path().join("pages-shmem-5.img"), file().0).unwrap();
     let segment = AT + 0x10_0000;
     process(dir.path(), 7, &[(AT, AT + 0x5000, 1, 0x22, 0, 0), (segment, segment + 0x2000, 1 | 1 << 8, 0x21, 5, 0)]);
     let mut found = vec![9; 5 * PAGE];
@@ -408,6 +412,13 @@ fn the_first_versions_had_no_pagemaps() {
     space(dir.path()).read(AT, &mut found).unwrap();
     assert!(found[..2 * PAGE] == stored[..2 * PAGE] && found[2 * PAGE..3 * PAGE] == [0; PAGE]);
     assert!(found[3 * PAGE..4 * PAGE] == stored[2 * PAGE..] && found[4 * PAGE..] == [0; PAGE]);
+    // a page that was cut short is no zeros, nor is what came behind it
+    let cut = File::v1_0("SHM_PAGES_OLD").long_word(0).raw(&shared).long_word(0x1000).raw(&shared[..100]);
+    fs::write(dir.path().join("pages-shmem-5.img"), cut.0).unwrap();
+    space(dir.path()).read(segment, &mut found[..PAGE]).unwrap();
+    assert!(found[..PAGE] == shared);
+    let error = space(dir.path()).read(segment + 0x1000, &mut found[..PAGE]).unwrap_err().to_string();
+    assert!(error.contains("pages-shmem-5.img") && error.contains("cut short"), "{error}");
 }
 
 #[test]

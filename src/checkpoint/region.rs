@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::mm::{Backing, Mapping};
 use crate::checkpoint::segment::Segment;
@@ -76,7 +76,7 @@ fn region(of: &Mapping, mapping: usize, segments: &mut Segments<'_>) -> Result<R
             // CRIU writes no image for one without a byte
             Some((_, 0)) => (None, Otherwise::Missing(Missing::BeyondEnd)),
             Some((id, size)) => (Some((segments.number(id, Some(size))?, of.pgoff)), Otherwise::Zero),
-            None => (None, device),
+            None => (None, Otherwise::Missing(Missing::Broken(lost_memfd(of.shmid)))),
         },
         Backing::File(_) => (None, Otherwise::File(of.pgoff)),
         Backing::Vdso | Backing::Vvar | Backing::Vsyscall | Backing::Uprobes | Backing::Aio => (None, kernel),
@@ -85,6 +85,11 @@ fn region(of: &Mapping, mapping: usize, segments: &mut Segments<'_>) -> Result<R
     };
     let own = segment.is_none() || !of.flags.is_shared();
     Ok(Region { start: of.start.0, end: of.end.0, mapping, own, segment, otherwise })
+}
+
+/// A memfd that the dump's files don't have: they alone know which segment has its content.
+fn lost_memfd(id: u64) -> Error {
+    Error::format(format!("expected the memfd {id}, found none with that number")).in_image("files.img")
 }
 
 /// The regions without what guards cover; of two that overlap, as only a broken dump has them, the first counts.

@@ -25,11 +25,7 @@ impl Checkpoint {
         let pages = match Pages::open(self.parents(), Kind::PagemapShmem, id, page_size, limits) {
             Ok(Some(pages)) => Ok(pages),
             // before v3.0 the content of System V segments stood behind their entries
-            Ok(None) => match (self.payload_of(id)?, self.find(Kind::ShmPagesOld, id)?) {
-                (Some(pages), _) => Ok(pages),
-                (None, Some(image)) => Ok(Pages::of_records(self.source().clone(), &image)?),
-                (None, None) => Err(Missing::Broken(self.no_image(Kind::PagemapShmem, id))),
-            },
+            Ok(None) => self.old_pages(id).map_err(Missing::Broken),
             Err(error) => Err(Missing::Broken(error)),
         };
         Ok(Segment { pages, size })
@@ -38,6 +34,17 @@ impl Checkpoint {
     pub(crate) fn no_image(&self, kind: Kind, id: u64) -> Error {
         let name = kind.file_name(id).unwrap_or_else(|| kind.name().to_owned());
         Error::usage("the dump has no such image").in_image(name)
+    }
+
+    /// The pages of a segment without a pagemap, as old dumps have them.
+    fn old_pages(&self, id: u64) -> Result<Pages> {
+        if let Some(pages) = self.payload_of(id)? {
+            return Ok(pages);
+        }
+        match self.find(Kind::ShmPagesOld, id)? {
+            Some(image) => Pages::of_records(self.source().clone(), &image),
+            None => Err(self.no_image(Kind::PagemapShmem, id)),
+        }
     }
 
     /// The bytes of a System V segment that stand behind its entry.

@@ -123,10 +123,16 @@ impl Pages {
             return Err(Error::usage(what).in_image(image.name()));
         }
         let dump = source.name().into();
-        let (records, _) = image.body().as_chunks::<RECORD>();
+        let (records, rest) = image.body().as_chunks::<RECORD>();
         let runs = records.iter().filter_map(|record| Some((u64::from_le_bytes(*record.first_chunk()?), 1)));
         let start = (image.bytes().len() - image.body().len()) as u64 + 8;
-        let store = Store::old(source, image.name(), image.bytes().clone(), runs, (start, 8), 4096)?;
+        let mut store = Store::old(source, image.name(), image.bytes().clone(), runs, (start, 8), 4096)?;
+        if !rest.is_empty() && store.fault.is_none() {
+            let what = format!("expected an address and a page, {RECORD} bytes, found {}", rest.len());
+            let offset = (image.bytes().len() - rest.len()) as u64;
+            store.fault =
+                Some(Error::format(what).at_offset(offset).in_image(image.name()).hint("the file is cut short"));
+        }
         Ok(Self::new(store, dump))
     }
 
