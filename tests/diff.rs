@@ -858,6 +858,7 @@ fn exit_codes_and_wrong_words() {
     assert_eq!(run(&["diff", "tree", "python"]).0, Some(1));
     for (words, told) in [
         (&["diff", "tree", "nowhere"][..], "nowhere"),
+        (&["diff", "tree", "."], "the directory has no images of a dump"),
         (&["diff", "tree", "python", "--pid", "999"], "no task 999 in either dump"),
         (&["diff", "tree", "python", "--map-pid", "100:7"], "no task 7 in the second dump"),
         (&["diff", "tree", "tree", "--map-pid", "100:101", "--map-pid", "102:101"], "expected each task in one pair"),

@@ -69,6 +69,8 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
     /// Directory of images
+    // under the arguments, whatever heading goes before
+    #[arg(help_heading = None::<&'static str>)]
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) show: Show,
@@ -93,10 +95,20 @@ pub(crate) struct Ps {
 #[derive(Debug, Args)]
 pub(crate) struct OfTask {
     /// Of this task alone
-    #[arg(short, long, value_name = "PID")]
-    pub(crate) pid: Option<u32>,
+    #[arg(index = 2, value_name = "PID")]
+    task: Option<u32>,
+    /// The same, as `search` and `diff` have it
+    #[arg(short, long, value_name = "PID", conflicts_with = "task")]
+    pid: Option<u32>,
     #[command(flatten)]
     pub(crate) dump: Dump,
+}
+
+impl OfTask {
+    /// The task that is asked about; all without.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.task.or(self.pid)
+    }
 }
 
 /// Options of `cmdline` and `env`.
@@ -170,14 +182,15 @@ pub(crate) struct ShowImages {
 /// Options of `core`.
 #[derive(Debug, Args)]
 pub(crate) struct CoreFiles {
-    #[command(flatten)]
-    pub(crate) dump: Dump,
     /// Of these tasks; of all without
-    #[arg(value_name = "PID")]
+    #[arg(index = 2, value_name = "PID")]
     pub(crate) pids: Vec<u32>,
     /// Directory for the files, which are called core.PID
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    // behind the verb's own options: its headings go on to what follows
+    #[command(flatten)]
+    pub(crate) dump: Dump,
 }
 
 /// How answers are shown.

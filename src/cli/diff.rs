@@ -1,5 +1,7 @@
 //! `diff`: what differs between two dumps. A table for each subject, or one JSON document with a key for each.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::args::{DiffOf, Show, Subject as Said};
@@ -14,7 +16,14 @@ use crate::checkpoint::Checkpoint;
 use crate::view::diff::{self, Difference, Options, Subject, Summary};
 
 pub(super) fn diff(of: &DiffOf) -> Result<Outcome> {
-    let open = |path| Checkpoint::open_with(path, of.read.options());
+    let open = |path: &Path| {
+        let dump = Checkpoint::open_with(path, of.read.options())?;
+        // the wrong directory, most likely: that all is gone would be no answer
+        match dump.images() {
+            [] => Err(Error::usage("the directory has no images of a dump").in_image(path.to_string_lossy())),
+            _ => Ok(dump),
+        }
+    };
     let (a, b) = (open(&of.a)?, open(&of.b)?);
     let options = Options {
         what: of.what.iter().copied().map(subject).collect(),

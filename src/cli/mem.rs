@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{Dump, bytes};
+use super::args::Dump;
 use super::images::{named, stdout};
 use super::out::{Report, Shown, failed};
 use super::problems::Problems;
 use super::progress::Bar;
-use super::{Outcome, interrupt, remark};
+use super::{Outcome, interrupt, range, remark};
 use crate::base::report::{Cancel, Rows};
 use crate::base::sink::Sink;
 use crate::base::{Error, Result};
@@ -52,23 +52,8 @@ pub(crate) struct Mem {
 }
 
 fn byte(text: &str) -> std::result::Result<u8, String> {
-    let value = number(text).and_then(|value| u8::try_from(value).ok());
+    let value = range::number(text).and_then(|value| u8::try_from(value).ok());
     value.ok_or_else(|| "expected a byte, such as 0, 255 or 0xcc".to_owned())
-}
-
-/// A number in base 10, or 16 behind 0x.
-fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => address(digits),
-        None => text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?,
-    }
-}
-
-/// A number in base 16, with 0x or without.
-fn address(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
-    // from_str_radix would take a sign
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 /// What is shown where no length is given.
@@ -124,24 +109,14 @@ pub(super) fn mem(options: &Mem) -> Result<Outcome> {
 
 impl Target<'_> {
     fn range(&self, text: &str) -> Result<Range<u64>> {
-        let wrong =
-            |what: String| Error::usage(what).hint("expected ADDRESS, ADDRESS+LENGTH or ADDRESS-END, such as 7f00+4K");
-        let parts = text.split_once('+').map(|(start, length)| (start, Some(length), None));
-        let parts = parts.or_else(|| text.split_once('-').map(|(start, end)| (start, None, Some(end))));
-        let (start, length, end) = parts.unwrap_or((text, None, None));
-        let (start, whole) = match address(start) {
+        let wrong = |what: String| Error::usage(what).hint(range::EXPECTED);
+        let (first, rest) = range::parts(text);
+        let (start, whole) = match range::address(first) {
             Some(start) => (start, None),
-            None => self.place(start)?.ok_or_else(|| wrong(format!("{start} is no address")))?,
+            None => self.place(first)?.ok_or_else(|| wrong(format!("{first} is no address")))?,
         };
-        let end = match (length, end) {
-            (Some(length), _) => {
-                let length = number(length).or_else(|| bytes(length).ok());
-                let length = length.ok_or_else(|| wrong(format!("{text}: what is behind + is no length")))?;
-                start.checked_add(length).ok_or_else(|| wrong(format!("{text} goes past the last address")))?
-            }
-            (None, Some(end)) => address(end).ok_or_else(|| wrong(format!("{text}: {end} is no address")))?,
-            (None, None) => whole.unwrap_or_else(|| start.saturating_add(USUAL)),
-        };
+        let end = range::end(text, start, &rest).map_err(wrong)?;
+        let end = end.or(whole).unwrap_or_else(|| start.saturating_add(USUAL));
         if start < end { Ok(start..end) } else { Err(wrong(format!("{text} has no address in it"))) }
     }
 
@@ -249,13 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers() {
-        assert_eq!((number("17"), number("0x1F"), number("1f"), number("+1")), (Some(17), Some(31), None, None));
-        assert_eq!(
-            (address("17"), address("0x1F"), address("1f"), address("+1")),
-            (Some(23), Some(31), Some(31), None)
-        );
-        assert_eq!((address(""), address("0x"), address("10000000000000000")), (None, None, None));
+    fn bytes_to_fill_with() {
         assert_eq!((byte("0xcc"), byte("256").is_err(), byte("").is_err()), (Ok(0xcc), true, true));
     }
 }

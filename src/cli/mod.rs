@@ -19,6 +19,7 @@ mod out;
 mod problems;
 mod progress;
 mod questions;
+mod range;
 mod search;
 mod show;
 mod table;

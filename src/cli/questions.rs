@@ -35,18 +35,18 @@ pub(super) fn ps(ps: &Ps) -> Result<Outcome> {
 
 pub(super) fn fds(of: &OfTask) -> Result<Outcome> {
     let checkpoint = open(&of.dump)?;
-    show(report(of.dump.show), |out| view::fds::fds(&checkpoint, of.pid, out))
+    show(report(of.dump.show), |out| view::fds::fds(&checkpoint, of.pid(), out))
 }
 
 pub(super) fn maps(of: &OfTask) -> Result<Outcome> {
     let checkpoint = open(&of.dump)?;
-    show(report(of.dump.show), |out| view::maps::maps(&checkpoint, of.pid, out))
+    show(report(of.dump.show), |out| view::maps::maps(&checkpoint, of.pid(), out))
 }
 
 pub(super) fn pages(of: &OfTask) -> Result<Outcome> {
     let checkpoint = open(&of.dump)?;
     let bar = Bar::new();
-    show(report(of.dump.show), |out| view::pages::pages(&checkpoint, of.pid, &bar, out))
+    show(report(of.dump.show), |out| view::pages::pages(&checkpoint, of.pid(), &bar, out))
 }
 
 pub(super) fn sockets(dump: &Dump) -> Result<Outcome> {

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::args::Dump;
 use super::out::{Report, Shown};
 use super::progress::Bar;
-use super::{Outcome, interrupt};
+use super::{Outcome, interrupt, range};
 use crate::base::Result;
 use crate::base::report::{Cancel, Rows};
 use crate::checkpoint::Checkpoint;
@@ -20,10 +20,8 @@ use crate::tool::search::{Count, Encoding, Grain, Match, Pattern, Search, Summar
 /// Options of `search`.
 #[derive(Debug, Args)]
 pub(crate) struct SearchMemory {
-    #[command(flatten)]
-    dump: Dump,
     /// Text to search for
-    #[arg(value_name = "PATTERN", required_unless_present_any = ["hex", "regex"])]
+    #[arg(index = 2, value_name = "PATTERN", required_unless_present_any = ["hex", "regex"])]
     text: Option<String>,
     /// Search for bytes instead: "de ad ?? be ef", ? stands for any digit
     #[arg(long, value_name = "BYTES", conflicts_with_all = ["text", "regex", "ignore_case"])]
@@ -45,13 +43,13 @@ pub(crate) struct SearchMemory {
     max: Option<u64>,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    dump: Dump,
 }
 
 /// Options of `strings`.
 #[derive(Debug, Args)]
 pub(crate) struct ListStrings {
-    #[command(flatten)]
-    dump: Dump,
     /// Characters that a string has at least
     #[arg(short = 'n', long, value_name = "CHARACTERS", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
     min: u64,
@@ -60,6 +58,8 @@ pub(crate) struct ListStrings {
     encoding: Vec<Stored>,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    dump: Dump,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,8 +89,8 @@ struct Where {
     /// In mappings with this in their name, such as libc or [heap]; the whole name if there are * or ? in it
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
-    /// At these addresses: START-END or START+LENGTH, base 16; may be said again
-    #[arg(long, value_name = "RANGE", value_parser = range)]
+    /// At these addresses: ADDRESS-END or ADDRESS+LENGTH, as `mem` has them; may be said again
+    #[arg(long, value_name = "RANGE", value_parser = range::range)]
     range: Vec<Range<u64>>,
     /// Memory that processes share for the first of them alone
     #[arg(long)]
@@ -130,23 +130,6 @@ fn prot(text: &str) -> Result<u32, String> {
         '-' => Ok(bits),
         _ => Err("expected letters of rwx".to_owned()),
     })
-}
-
-fn range(text: &str) -> Result<Range<u64>, String> {
-    let wrong = || "expected START-END or START+LENGTH in base 16, such as 7f0000001000-7f0000002000".to_owned();
-    let number = |text: &str| {
-        let digits = text.trim().trim_start_matches("0x");
-        let is_plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_plain.then_some(digits).and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or_else(wrong)
-    };
-    let (start, end) = if let Some((start, length)) = text.split_once('+') {
-        let start = number(start)?;
-        (start, start.saturating_add(number(length)?))
-    } else {
-        let (start, end) = text.split_once("..").or_else(|| text.split_once('-')).ok_or_else(wrong)?;
-        (number(start)?, number(end)?)
-    };
-    if start < end { Ok(start..end) } else { Err("expected an end behind the start".to_owned()) }
 }
 
 /// Searches, shows, and tells how it went: whether there is a match is what the exit code says.
@@ -220,13 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
-        assert_eq!(range("1000-2000"), Ok(0x1000..0x2000));
-        assert_eq!(range("0x1000..0x2000"), Ok(0x1000..0x2000));
-        assert_eq!(range("0x1000+10"), Ok(0x1000..0x1010));
-        for wrong in ["", "1000", "2000-1000", "1-", "x-y", "1-+2", "-5-6"] {
-            assert!(range(wrong).is_err(), "{wrong}");
-        }
+    fn protections() {
         assert_eq!((prot("rw"), prot("r-x"), prot("q").is_err()), (Ok(3), Ok(5), true));
     }
 }
