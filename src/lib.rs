@@ -21,7 +21,11 @@
 //! [`object::json`] gives crit's JSON, both ways.
 //!
 //! Memory is an [`AddressSpace`]: what is at an address of a process or at an offset of a segment, page by page or in
-//! runs that are slices of the map, through a chain of incremental dumps.
+//! runs that are slices of the map, through a chain of incremental dumps. [`task.address_space()`] makes one for a
+//! process, [`Checkpoint::segment`] for shared memory; its page has an example. On it stand [`tool::search`],
+//! [`tool::restore`], [`tool::coredump`] and [`view::diff`].
+//!
+//! [`task.address_space()`]: checkpoint::task::Task::address_space
 //!
 //! What is broken costs only itself: lists come as a [`Listing`](base::Listing), which has the errors beside what could
 //! be read. A plain loop over one passes the errors over; `all()` and `results()` do not.

@@ -20,17 +20,22 @@ pub use crate::checkpoint::region::SpaceRuns;
 /// What is at each address of a process, or at each offset of a segment. Every address is in one of five states:
 /// stored, zero, file, missing or unmapped; see [`Page`]. Only stored and zero have bytes.
 ///
-/// ```no_run
+/// ```
 /// use icecore::{Checkpoint, memory::{Content, Page}};
 ///
-/// let dump = Checkpoint::open("dump/")?;
-/// let space = dump.task(17)?.address_space()?.expect("no zombie");
-/// if let Page::Stored(bytes) = space.page(0x7fff_0000_1234)? {
-///     println!("{:?}", &bytes[..16]); // a slice of the map
+/// let dump = Checkpoint::open("tests/data/tree")?;
+/// let space = dump.task(100)?.address_space()?.expect("no zombie");
+/// let mut code = [0; 4];
+/// space.read(0x40_1000, &mut code)?; // copied; over pages, mappings and dumps
+/// assert_eq!(code, [0x48, 0x83, 0xec, 0x08]);
+/// if let Page::Stored(bytes) = space.page(0x40_1000)? {
+///     assert_eq!(bytes[..4], code); // a slice of the map
 /// }
-/// for run in space.runs(0..u64::MAX) {
-///     println!("{:#x}-{:#x} {}", run.start, run.end, matches!(run.content, Content::Stored(_)));
-/// }
+/// let error = space.read(0x40_2000, &mut code).unwrap_err(); // never zeros in place of what is not known
+/// assert_eq!(error.to_string(), "no page at 0x402000: it is in the file /srv/tree at 0x2000, not in the dump");
+/// let stored = |run: &icecore::memory::Run<'_>| matches!(run.content, Content::Stored(_));
+/// let bytes: u64 = space.runs(0..u64::MAX).filter(stored).map(|run| run.len()).sum();
+/// assert_eq!(bytes, 76 << 10);
 /// # Ok::<(), icecore::Error>(())
 /// ```
 pub struct AddressSpace {

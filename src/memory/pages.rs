@@ -18,7 +18,17 @@ use crate::memory::table::{Found, Table};
 use crate::source::Source;
 
 /// The pages that a pagemap and its ancestors know of. What they don't speak of, who asks has to know: zeros, a file,
-/// another segment.
+/// another segment. Who wants what the process saw asks its [`AddressSpace`](crate::checkpoint::AddressSpace).
+///
+/// ```
+/// use icecore::{Checkpoint, Kind, memory::{PageState, Pages}};
+///
+/// let dump = Checkpoint::open("tests/data/tree")?;
+/// let pages = Pages::open(dump.parents(), Kind::Pagemap, 100, None, dump.limits())?.expect("it has a pagemap");
+/// assert!(matches!(pages.page(0x40_1000)?, Some(PageState::Stored(bytes)) if bytes[0] == 0x48));
+/// assert!(pages.page(0x40_2000)?.is_none()); // its pagemap does not speak of it
+/// # Ok::<(), icecore::Error>(())
+/// ```
 pub struct Pages {
     /// The dump's own pagemap, its parent's, and so on, as far as they refer to each other.
     pub(crate) stores: Vec<Store>,

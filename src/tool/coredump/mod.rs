@@ -144,6 +144,9 @@ fn tasks<'d>(dump: &'d Checkpoint, pids: &[u32], out: &mut impl Rows<Written>) -
     let tasks = match pids {
         [] => {
             let listing = dump.tasks()?;
+            if listing.items.is_empty() && listing.problems.is_empty() {
+                out.note(&dump.why_none("tasks", None))?;
+            }
             out.problems(listing.problems)?;
             listing.items
         }

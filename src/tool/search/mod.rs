@@ -75,6 +75,21 @@ pub struct Unsearched {
 
 /// Every match, by process and address. What cannot be searched is told to `out`, with how many bytes it is.
 ///
+/// ```
+/// use icecore::Checkpoint;
+/// use icecore::base::report::{Cancel, Collect, Silent};
+/// use icecore::tool::search::{Filter, Grain, Pattern, Search, search};
+///
+/// let dump = Checkpoint::open("tests/data/tree")?;
+/// let pattern = Pattern::text("/srv/tree", false)?;
+/// let filter = Filter { pids: vec![100], kinds: vec!["stack".to_owned()], ..Filter::default() };
+/// let wanted = Search { pattern, filter, context: 16, max: None, grain: Grain::default() };
+/// let mut found = Collect::default();
+/// let summary = search(&dump, &wanted, (&Silent, &Cancel::default()), &mut found)?;
+/// assert_eq!((summary.found, found.rows[0].length), (2, 9));
+/// # Ok::<(), icecore::Error>(())
+/// ```
+///
 /// Errors: there is no such process, the tasks cannot be listed, `out` ends the search, or it was cancelled.
 pub fn search(
     dump: &Checkpoint,

@@ -3,6 +3,19 @@
 //! Tasks are matched by their numbers, or as the asker says; where no number is in both dumps, by their commands in
 //! order, and the summary says so. Of a task that is in one dump alone nothing else is listed: it is that task that
 //! came or went. Registers, timers and signals are not compared: a running program never has the same twice.
+//!
+//! ```
+//! use icecore::Checkpoint;
+//! use icecore::base::report::{Cancel, Collect, Silent};
+//! use icecore::view::diff::{Difference, Options, Subject, diff};
+//!
+//! let (a, b) = (Checkpoint::open("tests/data/tree")?, Checkpoint::open("tests/data/tree")?);
+//! let options = Options { what: vec![Subject::Pages], ..Options::default() };
+//! let mut found = Collect::default();
+//! let is_different = diff(&a, &b, &options, (&Silent, &Cancel::default()), &mut found)?;
+//! assert!(!is_different && matches!(found.rows[..], [Difference::Summary(_)]));
+//! # Ok::<(), icecore::Error>(())
+//! ```
 
 mod bytes;
 mod change;
