@@ -41,9 +41,14 @@ impl Table {
                     return None;
                 }
                 let pages = (span.end.saturating_sub(start) / page_size.max(1)).clamp(1, u64::from(u32::MAX));
+                let origin = origin(span, start);
                 table.starts.push(start);
                 table.lengths.push(u32::try_from(pages).unwrap_or(u32::MAX));
-                table.origins.push(origin(span, start));
+                table.origins.push(origin);
+                // one row is enough: behind a broken entry there may be 2^52 pages of which nothing is known
+                if origin == OTHER {
+                    break;
+                }
                 start = start.saturating_add(pages.saturating_mul(page_size));
             }
         }
@@ -60,7 +65,9 @@ impl Table {
             return Found::Nothing;
         };
         let length = u64::from(pages).saturating_mul(self.page_size);
-        if address.wrapping_sub(start) >= length {
+        // asking the pagemaps is always right, and what is longer than a row can say goes on behind it
+        let is_long = origin == OTHER && pages == u32::MAX;
+        if address.wrapping_sub(start) >= length && !is_long {
             return Found::Nothing;
         }
         if origin == OTHER {
@@ -81,5 +88,28 @@ fn origin(span: Span, start: u64) -> u64 {
             if offset >> OFFSET == 0 && level < (1 << (64 - OFFSET)) - 1 { level << OFFSET | offset } else { OTHER }
         }
         _ => OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_takes_one_row() {
+        let spans = [
+            Span { start: 0x1000, end: 0x2000, origin: Origin::Lazy },
+            Span { start: 0x4000, end: 0x6000, origin: Origin::Plain { level: 1, offset: 0x3000 } },
+            Span { start: 0x8000, end: u64::MAX, origin: Origin::Broken { level: 0 } },
+        ];
+        let table = Table::new(spans.into_iter(), 4096).unwrap();
+        assert_eq!(table.starts, [0x1000, 0x4000, 0x8000]);
+        for address in [0x1000, 0x8000, 0x7fff_ffff_f000, u64::MAX - 0xfff] {
+            assert!(matches!(table.find(address), Found::Other), "{address:#x}");
+        }
+        for address in [0, 0x2000, 0x6000] {
+            assert!(matches!(table.find(address), Found::Nothing), "{address:#x}");
+        }
+        assert!(matches!(table.find(0x5000), Found::Span(span) if span == spans[1]));
     }
 }
