@@ -9,8 +9,9 @@ fn main() -> icecore::Result<()> {
     for task in dump.tasks()? {
         println!("{} has {} descriptors", task.pid(), task.fds()?.items.len());
     }
-    if let Page::Stored(bytes) = dump.task(100)?.address_space()?.expect("it lives").page(0x4c2000)? {
-        println!("{:02x?}", &bytes[..8]); // a slice of the map, from this dump or one it is an increment of
+    let memory = dump.task(100)?.address_space()?; // no zombie has one
+    if let Some(Page::Stored(bytes)) = memory.as_ref().map(|memory| memory.page(0x4c_2000)).transpose()? {
+        println!("{:02x?}", bytes.first_chunk::<8>()); // a slice of the map, through all parents
     }
     let files = dump.image(Kind::Files)?; // mapped; nothing is decoded
     println!("{:?}", files.get(17)?.decode::<FileEntry>()?); // one entry; its bytes are slices of the map

@@ -286,7 +286,7 @@ fn pages_of_other_sizes() {
 #[test]
 fn the_page_size_is_not_guessed_from_blocks() {
     let dir = tempfile::tempdir().unwrap();
-    let (plain, packed) = (content(1, 2), Store::Blocks((0..8192u32).map(|at| (at * at >> 3) as u8).collect(), 1));
+    let (plain, packed) = (content(1, 2), Store::Blocks((0..8192u32).map(|at| ((at * at) >> 3) as u8).collect(), 1));
     Pagemap::new(1).entry(AT, &Store::Plain(plain.clone())).entry(AT + 0x2000, &packed).write(dir.path(), 7);
     let pages = open(dir.path());
     assert_eq!((pages.page_size(), bytes(&pages, AT + 0x1000)), (4096, plain[PAGE..].to_vec()));
