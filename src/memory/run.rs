@@ -91,6 +91,20 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Which part of an unpacked block they are; `None` if they are in the map as they are.
+    pub(crate) fn part_of_block(&self) -> Option<Range<usize>> {
+        match &self.data {
+            Data::Map(_) => None,
+            Data::Block(_, _, part) => Some(part.clone()),
+        }
+    }
+
+    /// Whether both are parts of one block, in one address space.
+    pub(crate) fn shares_block(&self, other: &Stored<'_>) -> bool {
+        let is_block = self.part_of_block().is_some() && other.part_of_block().is_some();
+        is_block && (self.level, self.offset) == (other.level, other.offset) && std::ptr::eq(self.file, other.file)
+    }
+
     pub(crate) fn unpack(&self, packed: &[u8], into: &mut [u8]) -> Result<()> {
         lz4::unpack(packed, into).map_err(|what| Error::format(what).at_offset(self.offset).in_image(self.file))
     }
