@@ -679,3 +679,37 @@ fn untouched_memory_costs_nothing() {
     }
     assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[test]
+fn mappings_may_share_a_block() {
+    for seed in 0..6 {
+        let mut rng = Rng::new(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let pages: Vec<Vec<u8>> = (0..6).map(|_| content(&mut rng)).collect();
+        let made = Made {
+            gap: 0,
+            prot: 3,
+            status: ANONYMOUS,
+            pages: pages.iter().map(|page| Page::Block(page.clone())).collect(),
+        };
+        let memory = write(folder.path(), &[made], &mut rng);
+        let mm = (1..=12).fold(message(), |mm, number| mm.uint(number, 0));
+        let mm = memory.iter().fold(mm, |mm, (at, ..)| {
+            let vma = message().uint(1, *at).uint(2, at + PAGE as u64).uint(3, 0).uint(4, 0).uint(5, 3);
+            mm.message(14, &vma.uint(6, 0x22).uint(7, ANONYMOUS).sint(8, -1))
+        });
+        fs::write(folder.path().join("mm-7.img"), File::new("MM").entry(&mm).0).unwrap();
+        let dump = Checkpoint::open(folder.path()).unwrap();
+        let whole = pages.concat();
+        for border in 1..6 {
+            let needle = &whole[border * PAGE - 5..border * PAGE + 5];
+            if needle.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            let want: Vec<_> = naive(needle, &whole).into_iter().map(|(at, len)| (BASE + at as u64, len)).collect();
+            for grain in GRAINS {
+                assert_eq!(spans(&found(&dump, &query(&Pattern::bytes(needle).unwrap(), &[], grain))), want);
+            }
+        }
+    }
+}
