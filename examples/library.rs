@@ -2,12 +2,16 @@
 #![allow(clippy::print_stdout)]
 
 fn main() -> icecore::Result<()> {
-    use icecore::{Checkpoint, Kind, v1::FileEntry};
+    use icecore::{Checkpoint, Kind, memory::Page, v1::FileEntry};
     use rayon::iter::ParallelIterator;
 
     let dump = Checkpoint::open("tests/data/tree")?;
     for task in dump.tasks()? {
         println!("{} has {} descriptors", task.pid(), task.fds()?.items.len());
+    }
+    let memory = dump.task(100)?.address_space()?; // no zombie has one
+    if let Some(Page::Stored(bytes)) = memory.as_ref().map(|memory| memory.page(0x4c_2000)).transpose()? {
+        println!("{:02x?}", bytes.first_chunk::<8>()); // a slice of the map, through all parents
     }
     let files = dump.image(Kind::Files)?; // mapped; nothing is decoded
     println!("{:?}", files.get(17)?.decode::<FileEntry>()?); // one entry; its bytes are slices of the map

@@ -284,6 +284,20 @@ fn pages_of_other_sizes() {
 }
 
 #[test]
+fn the_page_size_is_not_guessed_from_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, packed) = (content(1, 2), Store::Blocks((0..8192u32).map(|at| ((at * at) >> 3) as u8).collect(), 1));
+    Pagemap::new(1).entry(AT, &Store::Plain(plain.clone())).entry(AT + 0x2000, &packed).write(dir.path(), 7);
+    let pages = open(dir.path());
+    assert_eq!((pages.page_size(), bytes(&pages, AT + 0x1000)), (4096, plain[PAGE..].to_vec()));
+    // what the kernel told a 32-bit task stands in one word
+    let dir = tempfile::tempdir().unwrap();
+    let mm = (1..=12).fold(message(), |mm, number| mm.uint(number, 0)).packed(13, &[3, 6 | 16384 << 32]);
+    fs::write(dir.path().join("mm-7.img"), File::new("MM").entry(&mm).0).unwrap();
+    assert_eq!(Checkpoint::open(dir.path()).unwrap().page_size(), 16384);
+}
+
+#[test]
 fn segments_and_what_maps_them() {
     let dir = tempfile::tempdir().unwrap();
     Pagemap::new(1).entry(AT + 0x1000, &Store::Plain(content(1, 1))).write(dir.path(), 7);

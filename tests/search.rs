@@ -641,3 +641,75 @@ fn what_is_broken_is_told() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 2);
 }
+
+#[test]
+fn it_ends_when_it_is_asked_to() {
+    let dump = Checkpoint::open(corpus::data().join("python")).unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let mut rows: Collect<Match> = Collect::default();
+    let query = query(&Pattern::text("a", false).unwrap(), &[], Grain::default());
+    let error = search(&dump, &query, (&Silent, &cancel), &mut rows).unwrap_err();
+    assert_eq!((error.kind(), rows.rows.len()), (icecore::ErrorKind::Cancelled, 0));
+}
+
+/// A mapping of a TiB that nobody touched, with a page in the middle, costs no more than the page.
+#[test]
+fn untouched_memory_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = [&b"needle"[..], &[0; PAGE - 6]].concat();
+    let pages = vec![Page::Stored(page)];
+    write(folder.path(), &[Made { gap: 1 << 27, prot: 3, status: ANONYMOUS, pages }], &mut Rng::new(1));
+    let vma = message().uint(1, BASE).uint(2, BASE + (1 << 40)).uint(3, 0).uint(4, 0).uint(5, 3);
+    let vma = vma.uint(6, 0x22).uint(7, ANONYMOUS).sint(8, -1);
+    let mm = (1..=12).fold(message(), |mm, number| mm.uint(number, 0)).message(14, &vma);
+    fs::write(folder.path().join("mm-7.img"), File::new("MM").entry(&mm).0).unwrap();
+    let dump = Checkpoint::open(folder.path()).unwrap();
+    let at = BASE + (1 << 39);
+    let started = std::time::Instant::now();
+    for (pattern, want) in [
+        (Pattern::bytes(b"\0\0needle\0"), vec![(at - 2, 9)]),
+        (Pattern::regex(r"(?-u)\x00+needle", false), vec![(at - 4096, 4102)]),
+        (Pattern::regex(r"(?-u)needle\x00+", false), vec![(at, 8192)]),
+        // of zeros alone those at a stored page: behind the needle 4090 of its own
+        (Pattern::bytes(&[0; 4096]), vec![(at + 6, 4096)]),
+    ] {
+        let rows = found(&dump, &query(&pattern.unwrap(), &[], Grain::default()));
+        assert_eq!(spans(&rows), want);
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn mappings_may_share_a_block() {
+    for seed in 0..6 {
+        let mut rng = Rng::new(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let pages: Vec<Vec<u8>> = (0..6).map(|_| content(&mut rng)).collect();
+        let made = Made {
+            gap: 0,
+            prot: 3,
+            status: ANONYMOUS,
+            pages: pages.iter().map(|page| Page::Block(page.clone())).collect(),
+        };
+        let memory = write(folder.path(), &[made], &mut rng);
+        let mm = (1..=12).fold(message(), |mm, number| mm.uint(number, 0));
+        let mm = memory.iter().fold(mm, |mm, (at, ..)| {
+            let vma = message().uint(1, *at).uint(2, at + PAGE as u64).uint(3, 0).uint(4, 0).uint(5, 3);
+            mm.message(14, &vma.uint(6, 0x22).uint(7, ANONYMOUS).sint(8, -1))
+        });
+        fs::write(folder.path().join("mm-7.img"), File::new("MM").entry(&mm).0).unwrap();
+        let dump = Checkpoint::open(folder.path()).unwrap();
+        let whole = pages.concat();
+        for border in 1..6 {
+            let needle = &whole[border * PAGE - 5..border * PAGE + 5];
+            if needle.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            let want: Vec<_> = naive(needle, &whole).into_iter().map(|(at, len)| (BASE + at as u64, len)).collect();
+            for grain in GRAINS {
+                assert_eq!(spans(&found(&dump, &query(&Pattern::bytes(needle).unwrap(), &[], grain))), want);
+            }
+        }
+    }
+}

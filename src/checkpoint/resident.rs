@@ -90,7 +90,12 @@ impl Checkpoint {
             let told = self.images_of(Kind::Mm).first().and_then(|name| {
                 let entry = self.open_image(name).ok()?.get(0).ok()?.decode::<v1::MmEntry>().ok()?;
                 let (pairs, _) = entry.mm_saved_auxv.as_chunks::<2>();
-                pairs.iter().find(|[kind, _]| *kind == AT_PAGESZ).map(|[_, size]| *size)
+                let told = pairs.iter().find(|[kind, _]| *kind == AT_PAGESZ).map(|[_, size]| *size);
+                // of a 32-bit task each word has both
+                told.or_else(|| {
+                    let mut both = entry.mm_saved_auxv.iter().map(|word| (word & 0xffff_ffff, word >> 32));
+                    both.find(|(kind, _)| *kind == AT_PAGESZ).map(|(_, size)| size)
+                })
             });
             told.filter(|size| size.is_power_of_two() && (4096..=65536).contains(size))
         })

@@ -119,6 +119,12 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// Whether both are parts of one block, in one address space.
+    pub(crate) fn shares_block(&self, other: &Stored<'_>) -> bool {
+        let is_block = self.packed().is_some() && other.packed().is_some();
+        is_block && (self.level, self.offset) == (other.level, other.offset) && std::ptr::eq(self.file, other.file)
+    }
+
     pub(crate) fn unpack(&self, packed: &[u8], into: &mut [u8]) -> Result<()> {
         lz4::unpack(packed, into).map_err(|what| Error::format(what).at_offset(self.offset).in_image(self.file))
     }

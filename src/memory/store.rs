@@ -118,10 +118,17 @@ impl Store {
     /// The size that makes the pages file as long as it is: all that a pre-dump says of it.
     fn likely_page_size(&self) -> u64 {
         let Ok(length) = self.source.size(&self.file) else { return USUAL };
-        let entries = self.image.range(1..self.image.len(), false).flatten();
-        let entries = entries.filter_map(|entry| PagemapEntry::from_message(entry.message()));
-        let present = entries.filter(|entry| entry.pe_flags() & PE_PRESENT != 0 && entry.blocks.is_none());
-        let pages = present.fold(0u64, |sum, entry| sum.saturating_add(entry.pages()));
+        let mut pages = 0u64;
+        for entry in self.image.range(1..self.image.len(), false).flatten() {
+            let Some(entry) = PagemapEntry::from_message(entry.message()) else { continue };
+            // blocks say nothing of how long their pages are
+            if entry.blocks.is_some() || entry.pe_flags() & PE_PAYLOAD_ALIGNED != 0 {
+                return USUAL;
+            }
+            if entry.pe_flags() & PE_PRESENT != 0 {
+                pages = pages.saturating_add(entry.pages());
+            }
+        }
         let size = length.checked_div(pages).unwrap_or(USUAL);
         let is_size = size.is_power_of_two() && (USUAL..=USUAL << 4).contains(&size);
         if is_size && size.checked_mul(pages) == Some(length) { size } else { USUAL }

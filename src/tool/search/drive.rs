@@ -54,8 +54,10 @@ pub(super) trait Work<R>: Sync {
     fn end(&mut self, process: &Process<'_>, out: &mut dyn Rows<R>) -> Result<ControlFlow<()>>;
 }
 
-/// Parts that each core gets at a time.
-const EACH: usize = 8;
+/// Parts that each core gets at a time, and all of them, unless there are very many cores: what is found in them is
+/// kept until it is taken.
+const EACH: usize = 32;
+const TOGETHER: usize = 256;
 
 /// Walks over the memory that the filter admits.
 ///
@@ -129,7 +131,8 @@ impl Walk<'_> {
     ) -> Result<ControlFlow<()>> {
         let shape = work.shape();
         let pieces = Pieces::new(process.space, self.filter, passed, shape.zeros);
-        let parts = rayon::current_num_threads().saturating_mul(EACH);
+        let cores = rayon::current_num_threads();
+        let parts = cores.saturating_mul(EACH).min(TOGETHER).max(cores.saturating_mul(4));
         let mut batches = Batches::new(pieces, shape, parts, work.grain().part);
         let mut broken = Vec::new();
         let mut flow = ControlFlow::Continue(());

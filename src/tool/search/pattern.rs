@@ -187,8 +187,8 @@ mod tests {
         assert_eq!(reach("[a-c]{2,7}x"), 7);
         assert_eq!(reach(r"\babc"), 2 + AROUND);
         assert_eq!(reach("a+"), UNBOUNDED - 1);
-        assert_eq!(reach("(?s-u).{2000000}"), UNBOUNDED - 1);
-        for (wrong, what) in [("a(", "unclosed group at column 2"), ("^", "matches no bytes"), ("", "nothing")] {
+        for (wrong, what) in [("a(", "unclosed group at column 2"), ("^", "matches no bytes"), ("", "matches no bytes")]
+        {
             let error = Pattern::regex(wrong, false).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }

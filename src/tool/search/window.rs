@@ -6,7 +6,8 @@ use std::ops::{ControlFlow, Range};
 use super::batch::Part;
 use super::grain::Grain;
 use super::piece::{Piece, What};
-use crate::base::Error;
+use crate::base::{Error, Result};
+use crate::memory::Stored;
 
 /// How many bytes decide about a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +81,17 @@ fn slices<'a>(pieces: &[Piece<'a>], part: &Part, shape: Shape, scratch: &mut Scr
     let before = pieces.get(..part.first).unwrap_or_default().iter().rev().take_while(|piece| piece.end > low).count();
     let from = part.first.saturating_sub(before);
     let mut slices: Vec<Slice<'a>> = Vec::new();
+    // the block that was unpacked last
+    let mut last: Option<&Stored<'_>> = None;
     for piece in pieces.get(from..).unwrap_or_default().iter().take_while(|piece| piece.start < high) {
         let (start, end) = (piece.start.max(low), piece.end.min(high));
         let [from, to] = [start, end].map(|at| low_usize(at.saturating_sub(piece.start)));
         let bytes = match &piece.what {
             What::Map(bytes) => Bytes::Map(bytes.get(from..to).unwrap_or_default()),
             What::Zero => Bytes::Zero,
-            What::Block(stored) => match stored.bytes(block) {
+            What::Block(stored) => match again(stored, last, block) {
                 Ok(bytes) => {
+                    last = Some(stored);
                     let at = unpacked.len();
                     unpacked.extend_from_slice(bytes.get(from..to).unwrap_or_default());
                     match slices.last_mut() {
@@ -99,6 +103,7 @@ fn slices<'a>(pieces: &[Piece<'a>], part: &Part, shape: Shape, scratch: &mut Scr
                     }
                 }
                 Err(error) => {
+                    last = None;
                     let own = start.max(part.range.start)..end.min(part.range.end);
                     if !own.is_empty() {
                         broken.push((own, error));
@@ -110,6 +115,14 @@ fn slices<'a>(pieces: &[Piece<'a>], part: &Part, shape: Shape, scratch: &mut Scr
         slices.push(Slice { start, end, bytes });
     }
     slices
+}
+
+/// The bytes of a part of a block, unpacked unless that was done for the part before: many mappings may share one.
+fn again<'s>(stored: &Stored<'_>, last: Option<&Stored<'_>>, block: &'s mut Vec<u8>) -> Result<&'s [u8]> {
+    if !last.is_some_and(|last| last.shares_block(stored)) {
+        stored.bytes(&mut *block)?;
+    }
+    Ok(stored.packed().and_then(|(_, _, part)| block.get(part)).unwrap_or_default())
 }
 
 /// Slices whose addresses touch.
