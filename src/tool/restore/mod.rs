@@ -104,7 +104,8 @@ impl Plan<'_> {
     /// Carries the plan out. Progress is in bytes copied; maps take no time worth telling.
     ///
     /// Errors: addresses are taken, a file is cut short, a block is broken, the kernel refuses. They name the pages
-    /// file and the address; nothing is restored then, and what was reserved is free again.
+    /// file and the address; nothing is restored then, and what was reserved is free again, but for a range that the
+    /// kernel refused to map, which may be somebody else's by then.
     pub fn restore(&self, way: Way, target: Target, progress: &dyn Progress, cancel: &Cancel) -> Result<Memory> {
         self.check_files()?;
         let mut memory = Memory::reserve(self, target)?;
