@@ -508,3 +508,33 @@ fn nothing_panics_on_damaged_dumps() {
         }
     }
 }
+
+/// Without the image of files the memory is there, and its mappings have no names; that is told, once.
+#[test]
+fn lost_names_cost_no_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(common::corpus::data().join("tree")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+    }
+    std::fs::write(dir.path().join("files.img"), "garbage").unwrap();
+    let dump = Checkpoint::open(dir.path()).unwrap();
+    let whole = Checkpoint::open(common::corpus::data().join("tree")).unwrap();
+    let [space, want] = [&dump, &whole].map(|dump| dump.task(100).unwrap().address_space().unwrap().unwrap());
+    assert_eq!((space.problems().len(), want.problems().len()), (1, 0));
+    let [mut found, mut there] = [vec![0; 0x3000], vec![1; 0x3000]];
+    space.read(0x4c_2000, &mut found).unwrap();
+    want.read(0x4c_2000, &mut there).unwrap();
+    assert!(found == there);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_icecore"))
+        .args(["search", "--count", "--name", "heap"])
+        .arg(dir.path())
+        .arg("a")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.matches("files.img").count(), 1, "{told}");
+    assert!(output.status.code() == Some(0) && !output.stdout.is_empty());
+}

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::base::{Address, Listing, Name, Result};
+use crate::base::{Address, Error, Listing, Name, Result};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::file::{FileType, Regular, Remap, What};
 use crate::checkpoint::names;
@@ -36,6 +36,9 @@ pub struct Mm {
     pub thp_disabled: bool,
     /// Its mappings, in the order of the dump: ascending, then ranges that guard others.
     pub mappings: Vec<Mapping>,
+    /// Why the names of files that are mapped are not known, if they are not.
+    #[serde(skip)]
+    pub problems: Vec<Error>,
 }
 
 /// A mapping.
@@ -185,6 +188,52 @@ mod status {
     pub(super) const PLUGIN: u32 = 1 << 27;
 }
 
+impl Backing {
+    /// Which kind it is, as JSON has it, in the order of [`KINDS`](Self::KINDS).
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Stack => "stack",
+            Self::GrowsDown => "grows_down",
+            Self::Heap => "heap",
+            Self::Vdso => "vdso",
+            Self::Vvar => "vvar",
+            Self::Vsyscall => "vsyscall",
+            Self::File(_) => "file",
+            Self::Memfd(_) => "memfd",
+            Self::Shared => "shared",
+            Self::SysV => "sysv",
+            Self::Socket => "socket",
+            Self::Aio => "aio",
+            Self::Guard => "guard",
+            Self::ShadowStack => "shadow_stack",
+            Self::Uprobes => "uprobes",
+            Self::Device => "device",
+        }
+    }
+
+    /// All that [`kind`](Self::kind) may say.
+    pub const KINDS: [&'static str; 17] = [
+        "anonymous",
+        "stack",
+        "grows_down",
+        "heap",
+        "vdso",
+        "vvar",
+        "vsyscall",
+        "file",
+        "memfd",
+        "shared",
+        "sysv",
+        "socket",
+        "aio",
+        "guard",
+        "shadow_stack",
+        "uprobes",
+        "device",
+    ];
+}
+
 impl Mapping {
     /// Its bytes; 0 where a broken dump has the end before the start.
     pub fn size(&self) -> u64 {
@@ -195,24 +244,12 @@ impl Mapping {
     pub fn what(&self) -> String {
         let text = match &self.backing {
             Backing::Anonymous => "[anon]".into(),
-            Backing::Stack => "[stack]".into(),
-            Backing::GrowsDown => "[grows down]".into(),
-            Backing::Heap => "[heap]".into(),
-            Backing::Vdso => "[vdso]".into(),
-            Backing::Vvar => "[vvar]".into(),
-            Backing::Vsyscall => "[vsyscall]".into(),
             Backing::File(Some(path)) => format!("{path}{}", Remap::mark(self.remap)),
             Backing::File(None) => return format!("file {} is not in the dump", self.shmid),
             Backing::Memfd(Some(name)) => format!("memfd:{name}"),
             Backing::Memfd(None) => return format!("memfd {} is not in the dump", self.shmid),
-            Backing::Shared => format!("[shared {}]", self.shmid),
-            Backing::SysV => format!("[sysv {}]", self.shmid),
-            Backing::Socket => format!("[socket {}]", self.shmid),
-            Backing::Aio => "[aio]".into(),
-            Backing::Guard => "[guard]".into(),
-            Backing::ShadowStack => "[shadow stack]".into(),
-            Backing::Uprobes => "[uprobes]".into(),
-            Backing::Device => "[device]".into(),
+            Backing::Shared | Backing::SysV | Backing::Socket => format!("[{} {}]", self.backing.kind(), self.shmid),
+            other => format!("[{}]", other.kind().replace('_', " ")),
         };
         if self.flags.is_huge() { format!("{text} huge pages") } else { text }
     }
@@ -254,11 +291,8 @@ impl<'a> Task<'a> {
             env: pair(entry.mm_env_start, entry.mm_env_end),
             dumpable: entry.dumpable,
             thp_disabled: entry.thp_disabled(),
-            mappings: entry
-                .vmas
-                .iter()
-                .map(|vma| self.dump.mapping(vma, entry.mm_start_stack))
-                .collect::<Result<_>>()?,
+            mappings: entry.vmas.iter().map(|vma| self.dump.mapping(vma, entry.mm_start_stack)).collect(),
+            problems: self.dump.names_lost(&entry.vmas),
             auxv: entry.mm_saved_auxv,
         }))
     }
@@ -267,8 +301,8 @@ impl<'a> Task<'a> {
     ///
     /// Errors: as [`mm`](Self::mm).
     pub fn mappings(&self) -> Result<Listing<Mapping>> {
-        let mappings = self.mm()?.map(|mm| mm.mappings).unwrap_or_default();
-        Ok(Listing { items: mappings, problems: Vec::new() })
+        let (items, problems) = self.mm()?.map(|mm| (mm.mappings, mm.problems)).unwrap_or_default();
+        Ok(Listing { items, problems })
     }
 }
 
@@ -287,13 +321,19 @@ impl Checkpoint {
         }))
     }
 
-    fn mapping(&self, vma: &v1::VmaEntry, stack: u64) -> Result<Mapping> {
-        let backing = self.backing(vma, stack)?;
+    /// Why the names of the files that these map are not known: that costs the names, and not the memory.
+    fn names_lost(&self, vmas: &[v1::VmaEntry]) -> Vec<Error> {
+        let names_files = vmas.iter().any(|vma| vma.status & (status::FILE | status::MEMFD) != 0);
+        self.files().err().filter(|_| names_files).into_iter().collect()
+    }
+
+    fn mapping(&self, vma: &v1::VmaEntry, stack: u64) -> Mapping {
+        let backing = self.backing(vma, stack);
         let remap = match (&backing, u32::try_from(vma.shmid)) {
-            (Backing::File(_), Ok(id)) => self.regular(id)?.and_then(|file| file.remap),
+            (Backing::File(_), Ok(id)) => self.regular(id).ok().flatten().and_then(|file| file.remap),
             _ => None,
         };
-        Ok(Mapping {
+        Mapping {
             start: Address(vma.start),
             end: Address(vma.end),
             prot: Prot(vma.prot),
@@ -304,13 +344,13 @@ impl Checkpoint {
             madv: vma.madv(),
             backing,
             remap,
-        })
+        }
     }
 
-    fn backing(&self, vma: &v1::VmaEntry, stack: u64) -> Result<Backing> {
+    fn backing(&self, vma: &v1::VmaEntry, stack: u64) -> Backing {
         let is = |bits: u32| vma.status & bits != 0;
         let file = u32::try_from(vma.shmid).ok();
-        Ok(if is(status::SYSVIPC) {
+        if is(status::SYSVIPC) {
             Backing::SysV
         } else if is(status::MEMFD) {
             let memfd = file.and_then(|id| self.files().ok()?.get(FileType::MEMFD, id));
@@ -325,7 +365,7 @@ impl Checkpoint {
         } else if is(status::PLUGIN) {
             Backing::Device
         } else if is(status::FILE) {
-            Backing::File(file.map(|id| self.path(id)).transpose()?.flatten())
+            Backing::File(file.and_then(|id| self.path(id).ok()?))
         } else if is(status::GUARD) {
             Backing::Guard
         } else if is(status::SHSTK) {
@@ -351,6 +391,6 @@ impl Checkpoint {
             Backing::GrowsDown
         } else {
             Backing::Anonymous
-        })
+        }
     }
 }

@@ -46,6 +46,12 @@ pub(crate) fn regions(dump: &Checkpoint, mappings: &[Mapping]) -> Result<(Vec<Re
     }
     regions.sort_by_key(|region| region.start);
     guards.sort_unstable();
+    // only a broken dump has some in others; so their ends ascend as well
+    guards.dedup_by(|guard, before| {
+        let is_inside = guard.0 <= before.1;
+        before.1 = if is_inside { before.1.max(guard.1) } else { before.1 };
+        is_inside
+    });
     Ok((carved(regions, &guards), found.list))
 }
 
@@ -72,11 +78,12 @@ fn region(of: &Mapping, mapping: usize, segments: &mut Segments<'_>) -> Result<R
     let device = Otherwise::Missing(Missing::Device);
     let (segment, otherwise) = match of.backing {
         Backing::Shared | Backing::SysV => (Some((segments.number(of.shmid, None)?, of.pgoff)), Otherwise::Zero),
-        Backing::Memfd(_) => match segments.dump.memfd(of.shmid)? {
+        Backing::Memfd(_) => match segments.dump.memfd(of.shmid) {
+            Err(error) => (None, Otherwise::Missing(Missing::Broken(error))),
             // CRIU writes no image for one without a byte
-            Some((_, 0)) => (None, Otherwise::Missing(Missing::BeyondEnd)),
-            Some((id, size)) => (Some((segments.number(id, Some(size))?, of.pgoff)), Otherwise::Zero),
-            None => (None, Otherwise::Missing(Missing::Broken(lost_memfd(of.shmid)))),
+            Ok(Some((_, 0))) => (None, Otherwise::Missing(Missing::BeyondEnd)),
+            Ok(Some((id, size))) => (Some((segments.number(id, Some(size))?, of.pgoff)), Otherwise::Zero),
+            Ok(None) => (None, Otherwise::Missing(Missing::Broken(lost_memfd(of.shmid)))),
         },
         Backing::File(_) => (None, Otherwise::File(of.pgoff)),
         Backing::Vdso | Backing::Vvar | Backing::Vsyscall | Backing::Uprobes | Backing::Aio => (None, kernel),

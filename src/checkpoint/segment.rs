@@ -51,8 +51,9 @@ impl Checkpoint {
     fn payload_of(&self, id: u64) -> Result<Option<Pages>> {
         for name in self.images_of(Kind::IpcnsShm) {
             let image = self.open_image(name)?;
-            for entry in image.iter().flatten() {
-                let Ok(shm) = entry.decode::<v1::IpcShmEntry>() else { continue };
+            for entry in &image {
+                let entry = entry?;
+                let shm = entry.decode::<v1::IpcShmEntry>()?;
                 if u64::from(shm.desc.id) == id && !shm.in_pagemaps() {
                     let length = shm.size.min(entry.payload().len() as u64);
                     let (source, content) = (self.source().clone(), image.bytes().clone());

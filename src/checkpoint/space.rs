@@ -47,6 +47,7 @@ pub struct AddressSpace {
     /// The pages of the process itself.
     pub(crate) own: Option<Pages>,
     pub(crate) segments: Vec<Segment>,
+    problems: Vec<Error>,
     /// What is where nothing is mapped: nothing, or nobody knows.
     is_known: bool,
 }
@@ -72,9 +73,10 @@ impl Task<'_> {
             (Some(own), mm) => (own, mm),
         };
         let is_known = mm.is_some();
-        let mappings = mm.map(|mm| mm.mappings).unwrap_or_default();
+        let (mappings, problems) = mm.map(|mm| (mm.mappings, mm.problems)).unwrap_or_default();
         let (regions, segments) = regions(dump, &mappings)?;
-        Ok(Some(AddressSpace { page_size: own.page_size(), mappings, regions, own: Some(own), segments, is_known }))
+        let page_size = own.page_size();
+        Ok(Some(AddressSpace { page_size, mappings, regions, own: Some(own), segments, problems, is_known }))
     }
 }
 
@@ -98,6 +100,7 @@ impl Checkpoint {
             regions: vec![region],
             own: None,
             segments: vec![segment],
+            problems: Vec::new(),
             is_known: true,
         })
     }
@@ -122,6 +125,11 @@ impl AddressSpace {
     /// Which of its mappings has this address.
     pub fn mapping_number(&self, address: u64) -> Option<usize> {
         self.region(address).map(|region| region.mapping)
+    }
+
+    /// What is wrong with other images than those of its memory: names of files may not be known.
+    pub fn problems(&self) -> &[Error] {
+        &self.problems
     }
 
     /// Whether the dump says what is mapped; a pre-dump does not.
@@ -261,7 +269,10 @@ impl AddressSpace {
             let (now, later) = rest.split_at_mut(length);
             match &run.content {
                 Content::Stored(stored) => {
-                    now.copy_from_slice(stored.bytes(&mut scratch)?.get(..length).unwrap_or_default());
+                    let Some(bytes) = stored.bytes(&mut scratch)?.get(..length) else {
+                        return Err(Error::fault(format!("no page at {:#x}", run.start)));
+                    };
+                    now.copy_from_slice(bytes);
                 }
                 Content::Zero => now.fill(0),
                 _ => return Err(self.fault(run.start)),

@@ -11,7 +11,7 @@ use super::images::{named, stdout};
 use super::out::{Report, Shown, failed};
 use super::problems::Problems;
 use super::progress::Bar;
-use super::{Outcome, interrupt, range, remark};
+use super::{Outcome, complain, interrupt, range, remark};
 use crate::base::report::{Cancel, Rows};
 use crate::base::sink::Sink;
 use crate::base::{Error, Result};
@@ -95,7 +95,10 @@ pub(super) fn mem(options: &Mem) -> Result<Outcome> {
         (None, pid) => {
             let task = dump.task(pid.unwrap_or(0))?;
             match task.address_space()? {
-                Some(space) => Target { task: Some(task), space },
+                Some(space) => {
+                    space.problems().iter().for_each(complain);
+                    Target { task: Some(task), space }
+                }
                 None => return Err(Error::usage(dump.why_none("memory", pid))),
             }
         }

@@ -13,7 +13,8 @@ use super::{Outcome, interrupt, range};
 use crate::base::Result;
 use crate::base::report::{Cancel, Rows};
 use crate::checkpoint::Checkpoint;
-use crate::tool::search::filter::{Filter, KINDS};
+use crate::checkpoint::mm::Backing;
+use crate::tool::search::filter::Filter;
 use crate::tool::search::strings::{Strings, Text, strings};
 use crate::tool::search::{Count, Encoding, Grain, Match, Pattern, Search, Summary, Unsearched, count, search};
 
@@ -119,7 +120,7 @@ fn kinds() -> PossibleValuesParser {
         "anonymous" => PossibleValue::new(kind).alias("anon"),
         kind => PossibleValue::new(kind),
     };
-    KINDS.map(value).into()
+    Backing::KINDS.map(value).into()
 }
 
 fn prot(text: &str) -> Result<u32, String> {

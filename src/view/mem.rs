@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::base::report::{Cell, Column, Row, Rows};
+use crate::base::report::{Cell, Column, Once, Row, Rows};
 use crate::base::{Address, Listing, Result};
 use crate::checkpoint::mm::{Mapping, Prot};
 use crate::checkpoint::{AddressSpace, Checkpoint};
@@ -143,11 +143,13 @@ impl Row for Mem {
 pub fn mem(dump: &Checkpoint, pid: Option<u32>, out: &mut impl Rows<Mem>) -> Result<()> {
     let Listing { items: tasks, problems } = dump.tasks_or_one(pid)?;
     out.problems(problems)?;
+    let out = &mut Once::new(out);
     let mut is_empty = true;
     for task in &tasks {
         match out.ok(task.address_space())? {
             Some(Some(space)) => {
                 is_empty = false;
+                out.problems(space.problems().iter().cloned())?;
                 of_task(task.pid(), &space, out)?;
             }
             Some(None) => {}

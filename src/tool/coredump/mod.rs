@@ -188,7 +188,7 @@ fn core(task: &Task<'_>, target: &Path, watch: &Watch<'_>, out: &mut impl Rows<W
 
     let places = Places { format: process.format, headers: plan.count.headers.saturating_add(1) };
     file.go(places.notes())?;
-    let mut problems = Vec::new();
+    let mut problems = process.space.problems().to_vec();
     let threads = process.notes(task, &plan, &mut file, &mut problems)?;
     let notes = places.notes()..file.at();
 

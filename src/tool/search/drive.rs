@@ -92,10 +92,18 @@ pub(super) fn drive<R, W: Work<R>>(
         total: pages.saturating_mul(dump.page_size()),
         pool: Pool::default(),
     };
+    let mut told = false;
     let (mut once, mut unsearched) = (Once::default(), Unsearched::default());
     for task in &tasks {
         let space = match task.address_space() {
-            Ok(Some(space)) => space,
+            Ok(Some(space)) => {
+                // all tasks have the same
+                if !told {
+                    space.problems().iter().try_for_each(|error| out.problem(error.clone()))?;
+                    told = !space.problems().is_empty();
+                }
+                space
+            }
             Ok(None) => continue,
             Err(error) => {
                 out.problem(error)?;

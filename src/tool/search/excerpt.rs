@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::filter::{kind, label};
 use crate::base::name::escape;
 use crate::base::{Address, Name};
 use crate::checkpoint::AddressSpace;
@@ -37,10 +36,10 @@ impl Place {
             _ => None,
         };
         Self {
-            backing: Some(kind(&mapping.backing)),
+            backing: Some(mapping.backing.kind()),
             name,
             mapping: Some(mapping.start),
-            label: label(mapping).into(),
+            label: mapping.what().into(),
             end: mapping.end.0,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::checkpoint::mm::{Backing, Mapping};
+use crate::checkpoint::mm::Mapping;
 
 /// Which memory is searched; all of it by default.
 #[derive(Clone, Debug, Default)]
@@ -22,61 +22,6 @@ pub struct Filter {
     pub shared_once: bool,
 }
 
-/// What [`kind`] may say.
-pub const KINDS: [&str; 17] = [
-    "anonymous",
-    "stack",
-    "grows_down",
-    "heap",
-    "vdso",
-    "vvar",
-    "vsyscall",
-    "file",
-    "memfd",
-    "shared",
-    "sysv",
-    "socket",
-    "aio",
-    "guard",
-    "shadow_stack",
-    "uprobes",
-    "device",
-];
-
-/// The kind of a mapping, as JSON has it.
-pub fn kind(backing: &Backing) -> &'static str {
-    match backing {
-        Backing::Anonymous => "anonymous",
-        Backing::Stack => "stack",
-        Backing::GrowsDown => "grows_down",
-        Backing::Heap => "heap",
-        Backing::Vdso => "vdso",
-        Backing::Vvar => "vvar",
-        Backing::Vsyscall => "vsyscall",
-        Backing::File(_) => "file",
-        Backing::Memfd(_) => "memfd",
-        Backing::Shared => "shared",
-        Backing::SysV => "sysv",
-        Backing::Socket => "socket",
-        Backing::Aio => "aio",
-        Backing::Guard => "guard",
-        Backing::ShadowStack => "shadow_stack",
-        Backing::Uprobes => "uprobes",
-        Backing::Device => "device",
-    }
-}
-
-/// What a mapping is called: the path of its file, `memfd:NAME`, or its kind in brackets.
-pub fn label(mapping: &Mapping) -> String {
-    match &mapping.backing {
-        Backing::File(Some(path)) => path.to_string(),
-        Backing::Memfd(Some(name)) => format!("memfd:{name}"),
-        Backing::Anonymous => "[anon]".to_owned(),
-        Backing::Shared | Backing::SysV => format!("[{} {}]", kind(&mapping.backing), mapping.shmid),
-        backing => format!("[{}]", kind(backing).replace('_', " ")),
-    }
-}
-
 impl Filter {
     /// Whether it asks anything about mappings.
     pub(super) fn is_about_mappings(&self) -> bool {
@@ -85,11 +30,11 @@ impl Filter {
 
     /// Whether this mapping is searched.
     pub(super) fn admits(&self, mapping: &Mapping) -> bool {
-        let is_kind = self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind(&mapping.backing));
+        let is_kind = self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == mapping.backing.kind());
         is_kind
             && mapping.prot.0 & self.prot == self.prot
             && (self.names.is_empty() || {
-                let label = label(mapping);
+                let label = mapping.what();
                 self.names.iter().any(|name| fits(name, &label))
             })
     }

@@ -41,10 +41,10 @@ impl Row for Match {
         Column::number("PID", 1),
         Column::number("ADDRESS", 0),
         Column::number("LENGTH", 4),
-        Column::long("WHERE", 2),
-        Column::number("BEFORE", 3),
+        Column::long("WHERE", 3),
+        Column::number("BEFORE", 2),
         Column::long("MATCH", 0),
-        Column::long("AFTER", 3),
+        Column::long("AFTER", 2),
     ];
 
     fn cells(&self) -> Vec<Cell> {

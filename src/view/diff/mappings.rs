@@ -59,41 +59,6 @@ impl Row for MappingDiff {
     }
 }
 
-/// What is mapped, in one line.
-pub(super) fn what(mapping: &Mapping) -> String {
-    let name = |name: &Option<Name>| name.as_ref().map_or_else(|| "(not in the dump)".to_owned(), Name::to_string);
-    match &mapping.backing {
-        Backing::File(path) => format!("{}{}", name(path), Remap::mark(mapping.remap)),
-        Backing::Memfd(memfd) => format!("memfd:{}", name(memfd)),
-        Backing::Shared | Backing::SysV | Backing::Socket => {
-            format!("[{} {}]", kind(&mapping.backing), mapping.shmid)
-        }
-        other => format!("[{}]", kind(other)),
-    }
-}
-
-fn kind(backing: &Backing) -> &'static str {
-    match backing {
-        Backing::Anonymous => "anon",
-        Backing::Stack => "stack",
-        Backing::GrowsDown => "grows down",
-        Backing::Heap => "heap",
-        Backing::Vdso => "vdso",
-        Backing::Vvar => "vvar",
-        Backing::Vsyscall => "vsyscall",
-        Backing::File(_) => "file",
-        Backing::Memfd(_) => "memfd",
-        Backing::Shared => "shared",
-        Backing::SysV => "sysv",
-        Backing::Socket => "socket",
-        Backing::Aio => "aio",
-        Backing::Guard => "guard",
-        Backing::ShadowStack => "shadow stack",
-        Backing::Uprobes => "uprobes",
-        Backing::Device => "device",
-    }
-}
-
 /// Compares the mappings of the tasks that are in both dumps.
 pub(super) fn mappings<R>(
     pairs: &Pairs<'_>,
@@ -139,7 +104,7 @@ pub(super) fn mappings<R>(
                 comm: comm.clone(),
                 start: mapping.start,
                 end: mapping.end,
-                what: what(mapping),
+                what: mapping.what(),
                 fields,
             });
         }
@@ -154,7 +119,7 @@ fn facts(mapping: &Mapping) -> Facts {
     facts.add("size", mapping.size());
     facts.add("prot", mapping.prot);
     facts.add("shared", mapping.flags.is_shared());
-    facts.add("backing", kind(&mapping.backing));
+    facts.add("backing", mapping.backing.kind());
     // which segment it is only numbers say that are given anew
     if let Backing::File(name) | Backing::Memfd(name) = &mapping.backing {
         facts.add("name", name);

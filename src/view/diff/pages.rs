@@ -19,7 +19,6 @@ use crate::checkpoint::task::Task;
 use crate::checkpoint::{AddressSpace, Checkpoint};
 use crate::image::Kind;
 use crate::view::diff::counts::Counts;
-use crate::view::diff::mappings::what;
 use crate::view::diff::memory::{MemoryDiff, PageRun, Scope};
 use crate::view::diff::of;
 use crate::view::diff::origin::Origins;
@@ -78,7 +77,7 @@ pub(super) fn pages(
             (takers.problem)(Error::format(text))?;
             continue;
         }
-        let plan = segments.plan(task.pid(), (a, &space_a), (b, &space_b), what);
+        let plan = segments.plan(task.pid(), (a, &space_a), (b, &space_b), Mapping::what);
         of_segments.resize_with(segments.list.len(), || (task.pid(), other.pid(), Counts::default()));
         let walk = Walk {
             a: &space_a,
@@ -267,7 +266,7 @@ impl Pair<'_> {
     }
 
     fn what(&self, place: Place) -> String {
-        self.mapping(place).map_or_else(|| "(no mapping)".to_owned(), what)
+        self.mapping(place).map_or_else(|| "(no mapping)".to_owned(), Mapping::what)
     }
 }
 

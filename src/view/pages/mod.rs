@@ -137,6 +137,7 @@ pub fn pages(dump: &Checkpoint, pid: Option<u32>, progress: &dyn Progress, out: 
     let mut segments = BTreeSet::new();
     for task in &tasks {
         let Some(Some(space)) = Rows::<Stored>::ok(out, task.address_space())? else { continue };
+        Rows::<Stored>::problems(out, space.problems().iter().cloned())?;
         if pid.is_some() {
             segments.extend(space.mappings().iter().filter_map(|mapping| segment(dump, mapping)));
         }
