@@ -141,6 +141,21 @@ fn absurd_sizes_are_refused() {
     assert_eq!(environment(&Process { env: (BASE + 2, BASE), ..process }).unwrap(), b"");
 }
 
+/// Untouched memory costs nothing in a dump, and each empty argument would.
+#[test]
+fn a_million_empty_arguments_are_refused() {
+    let empty = |length: u64| Process {
+        mappings: vec![(BASE, BASE + length, REGULAR | ANON)],
+        pages: Vec::new(),
+        arg: (BASE, BASE + length),
+        env: (BASE + length, BASE + length),
+    };
+    let error = line(&empty(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.what().contains("would have 1048576 strings, expected at most 262144"), "{error}");
+    assert_eq!(line(&empty(1 << 18)).unwrap().0.len(), 1 << 18);
+}
+
 fn icecore(dir: &std::path::Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_icecore")).args(&words[..1]).arg(dir).args(&words[1..]).output().unwrap()
 }

@@ -183,11 +183,11 @@ fn raw_bytes_are_those_of_a_plain_program() {
         for part in &memory {
             let end = part.start + part.bytes.len() as u64;
             let mut out = Vec::new();
-            raw::check(&space, part.start..end, true).unwrap();
+            raw::check(&space, part.start..end, true, &cancel).unwrap();
             assert_eq!(raw::write(&space, part.start..end, None, &mut out, (&Silent, &cancel)).unwrap(), 0);
             assert!(out == part.bytes, "{} {pid} {:#x}", dir.display(), part.start);
             // one byte more is not there, unless the next part of memory begins there
-            let error = raw::check(&space, part.start..end + 1, false).unwrap_err();
+            let error = raw::check(&space, part.start..end + 1, false, &cancel).unwrap_err();
             assert!(error.to_string().contains(&format!("{end:#x}")), "{error}");
             let mut nothing = Vec::new();
             assert!(raw::write(&space, end..end + 1, None, &mut nothing, (&Silent, &cancel)).is_err());
@@ -469,9 +469,13 @@ fn a_broken_block_is_told_and_never_shown() {
         for line in text.lines().filter(|line| line.contains("expected an LZ4 block")) {
             let start = u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap();
             let mut out = Vec::new();
-            assert!(raw::check(&space, start..start + 16, true).is_err());
+            assert!(raw::check(&space, start..start + 16, true, &Cancel::default()).is_err());
             let result = raw::write(&space, start..start + 16, None, &mut out, (&Silent, &Cancel::default()));
             assert!(result.is_err() && out.is_empty());
+            let cancel = Cancel::default();
+            cancel.cancel();
+            let error = raw::check(&space, start..start + 16, true, &cancel).unwrap_err();
+            assert_eq!(error.kind(), icecore::ErrorKind::Cancelled);
         }
     }
     assert!(broken > 0);

@@ -460,3 +460,40 @@ fn pre_dumps_know_pages_and_not_what_is_mapped() {
     );
     assert_eq!(space.runs(0..u64::MAX).count(), 1);
 }
+
+#[test]
+fn ranges_that_begin_within_a_page_of_a_cut_file() {
+    let dir = tempfile::tempdir().unwrap();
+    process(dir.path(), 1, &[(AT, AT + 0x4000, 1 | 1 << 9, 0x22, 0, 0)]);
+    let whole = content(3, 4);
+    Pagemap::new(1).entry(AT, &Store::Plain(whole.clone())).write(dir.path(), 1);
+    // two pages and a half
+    fs::write(dir.path().join("pages-1.img"), &whole[..PAGE * 5 / 2]).unwrap();
+    let dump = Checkpoint::open(dir.path()).unwrap();
+    let space = dump.task(1).unwrap().address_space().unwrap().unwrap();
+    for start in [0, 1, 8, PAGE - 1, PAGE, PAGE + 5, PAGE * 2 - 1] {
+        let runs: Vec<_> = space.runs(AT + start as u64..AT + 0x4000).collect();
+        let Content::Stored(stored) = &runs[0].content else { panic!("{start}: {:?}", runs[0]) };
+        assert_eq!(stored.map().unwrap(), &whole[start..2 * PAGE], "{start}");
+        assert_eq!((runs[1].start, runs[1].end), (AT + 0x2000, AT + 0x4000), "{start}");
+        assert!(matches!(runs[1].content, Content::Missing(_)), "{start}");
+        assert_eq!(runs.len(), 2);
+    }
+}
+
+#[test]
+fn the_page_size_of_a_pre_dump_with_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    // the blocks take so much that the file is as long as if the plain pages had 8192 bytes
+    let mut block = vec![0; 2 * PAGE];
+    block.iter_mut().zip(0u32..).for_each(|(byte, at)| *byte = (at.wrapping_mul(0x9e37_79b1) >> 24) as u8);
+    let (blocks, plain) = (Store::Blocks(block.clone(), 1), content(9, 2));
+    let pagemap = Pagemap::new(1).entry(AT, &blocks).entry(AT + 0x2000, &Store::Aligned(plain.clone()));
+    assert_eq!(pagemap.pages.len() % (2 * 2 * PAGE), 0);
+    pagemap.write(dir.path(), 1);
+    let dump = Checkpoint::open(dir.path()).unwrap();
+    let pages = Pages::open(dump.parents(), Kind::Pagemap, 1, None, dump.limits()).unwrap().unwrap();
+    assert_eq!(pages.page_size(), 4096);
+    assert_eq!(bytes(&pages, AT + 0x1000), block[PAGE..]);
+    assert_eq!(bytes(&pages, AT + 0x3000), plain[PAGE..]);
+}

@@ -11,6 +11,9 @@ use crate::checkpoint::task::Task;
 /// set the addresses by hand has more, or who wrote the dump.
 const MOST: u64 = 8 << 20;
 
+/// As many as fit in with 8 MiB of stack, of which a quarter may be pointers to them; each takes memory of its own.
+const STRINGS: usize = 1 << 18;
+
 /// The command line of a task, as `/proc/PID/cmdline` has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
@@ -99,7 +102,8 @@ impl Task<'_> {
     /// Its command line; `None` for zombies and in pre-dumps, which do not say where it is.
     ///
     /// Errors: its mappings or pagemap cannot be read, a part of it is not in the dump (the error says at which address
-    /// and why), or it is said to be longer than 8 MiB.
+    /// and why), or it is said to be longer than 8 MiB or
+    /// to have more than 262,144 strings.
     pub fn command_line(&self) -> Result<Option<CommandLine>> {
         let Some((mm, space)) = self.mm_and_space()? else { return Ok(None) };
         self.command_line_in(&mm, &space).map(Some)
@@ -164,6 +168,12 @@ impl Task<'_> {
         }
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         space.read(start, &mut bytes).map_err(|error| self.about(what, error))?;
+        let strings = memchr::memchr_iter(0, &bytes).count();
+        if strings > STRINGS {
+            let text =
+                format!("the {what} of task {} would have {strings} strings, expected at most {STRINGS}", self.pid());
+            return Err(Error::limit(text));
+        }
         Ok(bytes.into())
     }
 

@@ -199,7 +199,7 @@ fn write_raw(options: &Mem, space: &AddressSpace, range: Range<u64>) -> Result<O
     interrupt::listen(&cancel)?;
     if options.fill.is_none() {
         // a file appears only if all is well; what went down a pipe cannot be taken back
-        raw::check(space, range.clone(), output.is_none())?;
+        raw::check(space, range.clone(), output.is_none(), &cancel)?;
     }
     let watch = (&bar as _, &cancel);
     let filled = match output {

@@ -71,7 +71,9 @@ impl<'a> Runs<'a> {
             Ok(bytes) => Run { start: span.start, end: span.end, content: stored(store, level, offset, bytes) },
             Err(error) => {
                 let there = store.pages().map_or(0, |pages| (pages.len() as u64).saturating_sub(offset));
-                let there = there & !(store.page_size().wrapping_sub(1));
+                // whole pages, wherever in one the span begins
+                let last = span.start.saturating_add(there) & !(store.page_size().wrapping_sub(1));
+                let there = last.saturating_sub(span.start);
                 match slice(store, offset, there) {
                     Ok(bytes) if !bytes.is_empty() => {
                         let end = span.start.saturating_add(there);

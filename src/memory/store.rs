@@ -118,20 +118,25 @@ impl Store {
     /// The size that makes the pages file as long as it is: all that a pre-dump says of it.
     fn likely_page_size(&self) -> u64 {
         let Ok(length) = self.source.size(&self.file) else { return USUAL };
-        let mut pages = 0u64;
-        for entry in self.image.range(1..self.image.len(), false).flatten() {
-            let Some(entry) = PagemapEntry::from_message(entry.message()) else { continue };
-            // blocks say nothing of how long their pages are
-            if entry.blocks.is_some() || entry.pe_flags() & PE_PAYLOAD_ALIGNED != 0 {
-                return USUAL;
+        let mut sizes = (0..=4).map(|shift| USUAL << shift);
+        sizes.find(|size| self.payload_of(*size) == Some(length)).unwrap_or(USUAL)
+    }
+
+    /// How long the pages file is if pages have this size.
+    fn payload_of(&self, page_size: u64) -> Option<u64> {
+        let entries = self.image.range(1..self.image.len(), false).flatten();
+        let mut entries = entries.filter_map(|entry| PagemapEntry::from_message(entry.message()));
+        entries.try_fold(0u64, |at, entry| {
+            let flags = entry.pe_flags();
+            if flags & PE_PRESENT == 0 {
+                return Some(at);
             }
-            if entry.pe_flags() & PE_PRESENT != 0 {
-                pages = pages.saturating_add(entry.pages());
-            }
-        }
-        let size = length.checked_div(pages).unwrap_or(USUAL);
-        let is_size = size.is_power_of_two() && (USUAL..=USUAL << 4).contains(&size);
-        if is_size && size.checked_mul(pages) == Some(length) { size } else { USUAL }
+            let at = if flags & PE_PAYLOAD_ALIGNED != 0 { at.checked_next_multiple_of(page_size)? } else { at };
+            at.checked_add(match entry.blocks {
+                Some(blocks) => blocks.total_payload_size(),
+                None => entry.pages().checked_mul(page_size)?,
+            })
+        })
     }
 
     fn walk(&mut self) {

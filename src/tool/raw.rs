@@ -14,8 +14,8 @@ const PIECE: usize = 1 << 20;
 /// Says before anything is written whether all of a range can be. `unpack` tries compressed blocks too, which takes as
 /// long as writing them.
 ///
-/// Errors: names the first address that has no bytes in the dump; or a block is broken.
-pub fn check(space: &AddressSpace, range: Range<u64>, unpack: bool) -> Result<()> {
+/// Errors: names the first address that has no bytes in the dump; a block is broken; or `cancel` asked to end.
+pub fn check(space: &AddressSpace, range: Range<u64>, unpack: bool, cancel: &Cancel) -> Result<()> {
     let mut scratch = Vec::new();
     let mut at = range.start;
     for run in space.runs(range.clone()) {
@@ -25,6 +25,7 @@ pub fn check(space: &AddressSpace, range: Range<u64>, unpack: bool) -> Result<()
         match &run.content {
             Content::Stored(stored) => {
                 if unpack && stored.map().is_none() {
+                    go_on(cancel)?;
                     stored.bytes(&mut scratch)?;
                 }
             }
@@ -34,6 +35,10 @@ pub fn check(space: &AddressSpace, range: Range<u64>, unpack: bool) -> Result<()
         at = run.end;
     }
     if at < range.end { Err(lacking(space, at)) } else { Ok(()) }
+}
+
+fn go_on(cancel: &Cancel) -> Result<()> {
+    if cancel.is_cancelled() { Err(Error::cancelled("interrupted")) } else { Ok(()) }
 }
 
 fn lacking(space: &AddressSpace, address: u64) -> Error {
@@ -134,9 +139,7 @@ impl Writer<'_> {
     }
 
     fn put(&mut self, length: usize, write: impl FnOnce(&mut dyn Write, &[u8]) -> std::io::Result<()>) -> Result<()> {
-        if self.cancel.is_cancelled() {
-            return Err(Error::cancelled("interrupted"));
-        }
+        go_on(self.cancel)?;
         write(self.out, &self.waiting).map_err(|error| Error::io("cannot write memory", error))?;
         self.done = self.done.saturating_add(length as u64);
         self.progress.advance(self.done, self.range.end.saturating_sub(self.range.start));

@@ -32,7 +32,7 @@ pub(super) enum What<'a> {
 pub(super) struct Pieces<'a> {
     space: &'a AddressSpace,
     filter: &'a Filter,
-    /// Mappings that are passed over, by where they start.
+    /// Mappings that are passed over, by where they start, ascending.
     passed: Vec<u64>,
     ranges: std::vec::IntoIter<Range<u64>>,
     runs: Option<SpaceRuns<'a>>,
@@ -82,7 +82,7 @@ impl<'a> Pieces<'a> {
         if !self.verdict.0.contains(&address) {
             self.verdict = match self.space.mapping_at(address) {
                 Some(mapping) => {
-                    let is_in = self.filter.admits(mapping) && !self.passed.contains(&mapping.start.0);
+                    let is_in = self.filter.admits(mapping) && self.passed.binary_search(&mapping.start.0).is_err();
                     (mapping.start.0..mapping.end.0, is_in)
                 }
                 None => (address..address.saturating_add(1), !self.filter.is_about_mappings()),
