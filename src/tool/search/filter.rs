@@ -9,12 +9,13 @@ use crate::checkpoint::mm::Mapping;
 pub struct Filter {
     /// The processes; all where there are none.
     pub pids: Vec<u32>,
-    /// The kinds of mappings, as [`kind`] calls them; all where there are none.
+    /// The kinds of mappings, as [`Backing::kind`](crate::checkpoint::mm::Backing::kind) calls them; all where there
+    /// are none.
     pub kinds: Vec<String>,
     /// What must be allowed there: bits as `mmap` numbers them.
     pub prot: u32,
-    /// Names of mappings, as [`label`] writes them: a part of the name, or all of it with `*` and `?`. One of them
-    /// must fit, if there are any.
+    /// Names of mappings, as [`Mapping::what`] writes them: a part of the name, or all of it with `*` and `?`. One of
+    /// them must fit, if there are any.
     pub names: Vec<String>,
     /// Addresses; all where there are none.
     pub ranges: Vec<Range<u64>>,
