@@ -513,12 +513,7 @@ fn nothing_panics_on_damaged_dumps() {
 #[test]
 fn lost_names_cost_no_memory() {
     let dir = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(common::corpus::data().join("tree")).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
-        }
-    }
+    common::corpus::copy_dump(&common::corpus::data().join("tree"), dir.path());
     std::fs::write(dir.path().join("files.img"), "garbage").unwrap();
     let dump = Checkpoint::open(dir.path()).unwrap();
     let whole = Checkpoint::open(common::corpus::data().join("tree")).unwrap();

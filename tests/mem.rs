@@ -19,8 +19,9 @@ use common::{alloc, corpus, flat};
 use icecore::base::report::{Cancel, Collect, Rows, Silent};
 use icecore::checkpoint::AddressSpace;
 use icecore::tool::raw;
+use icecore::view::Of;
 use icecore::view::hexdump::{Piece, Shown, hexdump};
-use icecore::view::mem::{Mem, Of};
+use icecore::view::mem::Mem;
 use icecore::{Checkpoint, Error, Result, view};
 use proptest::prelude::*;
 

@@ -18,7 +18,8 @@ use icecore::Checkpoint;
 use icecore::base::report::{Collect, Silent};
 use icecore::memory::twins::fingerprint;
 use icecore::memory::{Content, Twins};
-use icecore::view::pages::{Of, Stored, pages};
+use icecore::view::Of;
+use icecore::view::pages::{Stored, pages};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;

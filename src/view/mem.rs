@@ -7,6 +7,7 @@ use crate::base::{Address, Listing, Result};
 use crate::checkpoint::mm::{Mapping, Prot};
 use crate::checkpoint::{AddressSpace, Checkpoint};
 use crate::memory::{Content, Run};
+use crate::view::Of;
 
 /// Where the bytes of a range of addresses are. Each counts once: together they are all that can be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -54,20 +55,6 @@ impl Places {
         };
         *place = place.saturating_add(run.len());
     }
-}
-
-/// What a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Of {
-    /// A mapping.
-    Mapping,
-    /// Pages where the dump lists no mapping: all of a pre-dump.
-    Elsewhere,
-    /// A segment of shared memory.
-    Segment,
-    /// A task as a whole.
-    Total,
 }
 
 /// A mapping, or another part of memory, and where its bytes are.

@@ -21,3 +21,19 @@ pub mod mounts;
 pub mod pages;
 pub mod ps;
 pub mod sockets;
+
+use serde::Serialize;
+
+/// What a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Of {
+    /// A mapping.
+    Mapping,
+    /// Pages where the dump lists no mapping: all of a pre-dump.
+    Elsewhere,
+    /// A segment of shared memory.
+    Segment,
+    /// A task as a whole, or all rows before.
+    Total,
+}

@@ -95,3 +95,13 @@ impl Distinct {
         self.0.insert((content.len(), hasher.finish(), kind))
     }
 }
+
+/// Copies the files of a dump into a folder, to change them there.
+pub fn copy_dump(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}

@@ -16,22 +16,9 @@ use crate::checkpoint::task::Task;
 use crate::checkpoint::{AddressSpace, Checkpoint};
 use crate::image::Kind;
 use crate::memory::{Content, Missing, Pages, Run, Twins};
+use crate::view::Of;
 use measure::{Chunk, Measured};
 use tally::Tally;
-
-/// What a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Of {
-    /// A mapping.
-    Mapping,
-    /// Pages where the dump lists no mapping: all of a pre-dump.
-    Elsewhere,
-    /// A segment of shared memory.
-    Segment,
-    /// All rows before.
-    Total,
-}
 
 /// How many pages of something are stored, and what of that could be saved.
 #[derive(Clone, Debug, Serialize)]
