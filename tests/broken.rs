@@ -481,3 +481,30 @@ fn wrong_questions() {
         "fs-1.img: entry 0: offset 12 (0xc): the entry is a fs_entry, asked for a mm_entry",
     );
 }
+
+/// Of a field that stands twice the last counts, and of a message that stands once all parts: the check says of them
+/// what JSON says.
+#[test]
+fn fields_that_stand_twice() {
+    let says = |message: &Message| {
+        let file = File::new("EVENTFD_FILE").entry(message);
+        let image = Image::open("eventfd.img", file.0.into(), Limits::default()).unwrap();
+        let mut warnings = Vec::new();
+        let mut warn = |error: Error| warnings.push(error.what().to_owned());
+        let decoded = icecore::object::json::decode(&image, &icecore::object::json::Form::COMPACT, &mut Vec::new(), &mut warn);
+        warnings.extend(decoded.err().map(|error| error.what().to_owned()));
+        let checked = image.get(0).unwrap().check().err().map(|error| error.what().to_owned());
+        assert_eq!(warnings, Vec::from_iter(checked.clone()));
+        checked
+    };
+    let eventfd = |first: &Message, second: &Message| {
+        message().uint(1, 1).uint(2, 2).message(3, first).message(3, second).uint(4, 4)
+    };
+    let (first, second) = (message().uint(1, 1).uint(2, 2), message().uint(3, 3).uint(4, 4).uint(5, 5));
+    assert_eq!(says(&eventfd(&first, &second)), None);
+    let half = message().uint(3, 3).uint(4, 4);
+    let lacks = "expected required field 5 of fown_entry, found none";
+    assert_eq!(says(&eventfd(&first, &half)).as_deref(), Some(lacks));
+    let wrong = message().fixed32(1, 7).uint(2, 2).message(3, &first).uint(1, 1).message(3, &second).uint(4, 4);
+    assert_eq!(says(&wrong).as_deref(), Some("expected wire type 0 of eventfd_file_entry, found 5"));
+}

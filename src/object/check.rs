@@ -77,6 +77,23 @@ pub(crate) fn too_large(limits: &Limits, base: usize) -> Broken {
     Broken::new(error, base)
 }
 
+/// All of a message that stands once, where it stands in parts, which protobuf merges: what one lacks another may have.
+#[cold]
+fn whole(bytes: &[u8], found: &WireField<'_>) -> Option<Vec<u8>> {
+    let parts = || Fields::new(bytes).flatten().filter(|field| field.number == found.number);
+    if parts().nth(1).is_none() {
+        return None;
+    }
+    let mut whole = Vec::new();
+    for part in parts() {
+        match part.value {
+            Value::Bytes(value) => whole.extend_from_slice(value),
+            _ => return None,
+        }
+    }
+    Some(whole)
+}
+
 /// Checks `bytes` as a `message`. Errors carry offsets from the start of `bytes`.
 pub(crate) fn check(message: &'static Message, bytes: &[u8], limits: &Limits) -> Result<(), Broken> {
     let mut budget = limits.memory;
@@ -95,6 +112,8 @@ impl Check<'_> {
         };
         self.spend(message.size, base)?;
         let mut seen = 0u64;
+        // those that were looked at as a whole, since they stand in parts
+        let mut merged = 0u64;
         let mut hint = 0usize;
         for found in Fields::new(bytes) {
             let found = found.map_err(|error| Broken::wire(error, base))?;
@@ -111,8 +130,20 @@ impl Check<'_> {
             if let Value::Bytes(value) = found.value {
                 let start = base.wrapping_add(found.body);
                 match field.ty {
+                    Type::Message(_) if merged & (1 << position) != 0 => {}
                     Type::Message(inner) => {
-                        self.message(inner, value, start, depth).map_err(|broken| broken.inside(field))?;
+                        let result = match self.message(inner, value, start, depth) {
+                            Err(broken) if field.label != Label::Repeated => match whole(bytes, &found) {
+                                Some(value) => {
+                                    merged |= 1 << position;
+                                    self.spend(value.len(), base)?;
+                                    self.message(inner, &value, start, depth)
+                                }
+                                None => Err(broken),
+                            },
+                            result => result,
+                        };
+                        result.map_err(|broken| broken.inside(field))?;
                     }
                     Type::Bytes | Type::String => self.element(field, 32, start)?,
                     _ => self.packed(field, value, start)?,

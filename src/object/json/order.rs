@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::object::check::{Broken, missing, too_large, wrong_wire_type};
+use crate::object::check::{Broken, fits, missing, too_large, wrong_wire_type};
 use crate::object::json::message::{End, Place, Unknown, Writer};
 use crate::object::schema::{Field, Label, Message, Type};
 use crate::wire::field::{Fields, Value, write_key};
@@ -20,6 +20,11 @@ impl Writer<'_, '_> {
         let mut fields: Vec<(u32, usize, usize)> = Vec::new();
         for found in Fields::new(bytes) {
             let found = found.map_err(|error| Broken::wire(error, place.base))?;
+            // of a field that stands twice the first is not written, and is wrong all the same
+            let field = message.position(found.number, 0).and_then(|position| message.fields.get(position));
+            if let Some(field) = field.filter(|field| !fits(field, &found.value)) {
+                return Err(wrong_wire_type(message, field, &found, place.base));
+            }
             self.spend(size_of::<(u32, usize, usize)>() as u64, place)?;
             fields.push((found.number, found.start, found.end));
         }
