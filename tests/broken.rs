@@ -491,7 +491,8 @@ fn fields_that_stand_twice() {
         let image = Image::open("eventfd.img", file.0.into(), Limits::default()).unwrap();
         let mut warnings = Vec::new();
         let mut warn = |error: Error| warnings.push(error.what().to_owned());
-        let decoded = icecore::object::json::decode(&image, &icecore::object::json::Form::COMPACT, &mut Vec::new(), &mut warn);
+        let decoded =
+            icecore::object::json::decode(&image, &icecore::object::json::Form::COMPACT, &mut Vec::new(), &mut warn);
         warnings.extend(decoded.err().map(|error| error.what().to_owned()));
         let checked = image.get(0).unwrap().check().err().map(|error| error.what().to_owned());
         assert_eq!(warnings, Vec::from_iter(checked.clone()));

@@ -1,5 +1,6 @@
 //! Where images come from: names to bytes, and the parent of an incremental dump.
 
+pub mod bundle;
 pub mod dir;
 pub mod spool;
 
@@ -44,4 +45,9 @@ pub trait Source: Send + Sync {
     ///
     /// Errors: it names a parent that is not there, or a chain of them that has no end.
     fn parent(&self) -> Result<Option<Arc<dyn Source>>>;
+
+    /// The files of version 2 that the images are in, where they are: memory is read from there as it lies.
+    fn bundle(&self) -> Option<&Arc<bundle::Bundle>> {
+        None
+    }
 }

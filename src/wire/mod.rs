@@ -5,6 +5,7 @@
 
 pub mod field;
 pub mod v1;
+pub mod v2;
 pub mod varint;
 
 use std::fmt;
