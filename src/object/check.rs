@@ -81,9 +81,7 @@ pub(crate) fn too_large(limits: &Limits, base: usize) -> Broken {
 #[cold]
 fn whole(bytes: &[u8], found: &WireField<'_>) -> Option<Vec<u8>> {
     let parts = || Fields::new(bytes).flatten().filter(|field| field.number == found.number);
-    if parts().nth(1).is_none() {
-        return None;
-    }
+    parts().nth(1)?;
     let mut whole = Vec::new();
     for part in parts() {
         match part.value {
