@@ -28,7 +28,13 @@ impl Broken {
     /// Adds the name of the field around it.
     #[cold]
     pub(crate) fn inside(self, field: &Field) -> Self {
-        Self { error: self.error.inside_field(field.name), offset: self.offset }
+        self.around(field.name)
+    }
+
+    /// The same, by the field's name.
+    #[cold]
+    pub(crate) fn around(self, field: &'static str) -> Self {
+        Self { error: self.error.inside_field(field), offset: self.offset }
     }
 }
 
