@@ -9,6 +9,7 @@
 //! code does that, on V1 messages before [`up`] and behind [`down`], in fields numbered from
 //! [`FILLED_BY_CODE`](schema::FILLED_BY_CODE), for which V2 has fields with a path like `#1`.
 
+pub mod container;
 mod down;
 mod number;
 pub mod schema;
