@@ -159,6 +159,12 @@ impl Tables<'_> {
             };
             writeln!(text, "    KindRow {{ number: {}, name: {name:?}, v1: {v1:?} }},", value.number())?;
         }
+        writeln!(text, "];\n/// All classes of ids, in the order of their numbers.")?;
+        writeln!(text, "pub static CLASSES: &[(u8, &str)] = &[")?;
+        let classes = self.pool.get_enum_by_name("icecore.v2.IdClass").ok_or("no enum IdClass")?;
+        for value in classes.values().filter(|value| value.number() != 0) {
+            writeln!(text, "    ({}, {:?}),", value.number(), value.name())?;
+        }
         writeln!(text, "];")?;
         Ok(text)
     }
