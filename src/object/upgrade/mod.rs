@@ -16,7 +16,7 @@ pub mod schema;
 mod up;
 mod write;
 
-pub use schema::{Layout, Message, Type};
+pub use schema::{KindRow, Layout, Message, Type};
 
 use crate::base::{Limits, Result};
 use crate::object::check::Broken;
