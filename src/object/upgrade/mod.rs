@@ -1,4 +1,4 @@
-//! V1 messages as V2 messages and back, wire to wire, driven by tables that `build/v2.rs` makes out of the options in
+//! V1 messages as V2 messages and back, wire to wire, driven by tables that `build/v2` makes out of the options in
 //! `proto/v2`.
 //!
 //! Nothing is lost: what no V2 field says stays in `v1_rest`, and a message that would not come back byte for byte is
