@@ -15,4 +15,5 @@ pub mod random;
 pub mod rng;
 pub mod synthetic;
 pub mod tables;
+pub mod v2;
 pub mod writer;
