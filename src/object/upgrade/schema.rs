@@ -1,4 +1,4 @@
-//! The V2 messages as static tables, made by `build/v2.rs` from the options in `proto/v2`: where each field comes from.
+//! The V2 messages as static tables, made by `build/v2` from the options in `proto/v2`: where each field comes from.
 
 use std::ops::Range;
 
@@ -16,6 +16,8 @@ pub struct Message {
     pub name: &'static str,
     /// The V1 message's name, such as `vma_entry`.
     pub v1: &'static str,
+    /// Whether there are fields that always have the same value, or ids whose class another field decides.
+    pub(crate) is_special: bool,
     /// Whether another table is to be used, and which.
     pub(crate) choice: Option<&'static Choice>,
     /// The V1 message, then those inside it that have no message of their own in version 2.
@@ -75,6 +77,8 @@ pub(crate) struct Field {
     pub(crate) is_repeated: bool,
     /// Class of the id in it; 0 if it is none.
     pub(crate) class: u8,
+    /// Which class the id in it has, where it may be of several.
+    pub(crate) class_by: Option<&'static ClassBy>,
     /// Bytes each of V1's integers takes in V2's bytes; 0 if V2 has no bytes for integers.
     pub(crate) width: u8,
     /// V1's value if V2 does not have the field.
@@ -82,6 +86,22 @@ pub(crate) struct Field {
     /// For [`From::Always`].
     pub(crate) always: u64,
     pub(crate) message: Option<&'static Message>,
+}
+
+/// The class of an id by the value of another field.
+#[derive(Debug)]
+pub(crate) struct ClassBy {
+    /// The other field's position.
+    pub(crate) field: u16,
+    /// Bits of which it has one, or its value, and the class then. The first that fits counts; without one it is 0.
+    pub(crate) cases: &'static [(Test, u8)],
+}
+
+/// What a value is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Test {
+    Bits(u64),
+    Is(u64),
 }
 
 /// What a field is in V1.
@@ -144,6 +164,31 @@ pub struct Type {
     pub message_name: &'static str,
     /// Its message, if that is made from one of V1's.
     pub message: Option<&'static Message>,
+}
+
+/// A kind of image.
+#[derive(Debug)]
+pub struct KindRow {
+    /// Its number in headers; that of [`Kind`](crate::Kind) where version 1 has the kind.
+    pub number: u32,
+    /// Its name in the registry, such as `IPC_QUEUES`.
+    pub name: &'static str,
+    /// Its name in version 1, such as `IPCNS_MSG`; empty if that has no such kind.
+    pub v1: &'static str,
+}
+
+impl KindRow {
+    /// The kind with this number.
+    pub fn by_number(number: u32) -> Option<&'static KindRow> {
+        let position = KINDS.binary_search_by_key(&number, |row| row.number).ok()?;
+        KINDS.get(position)
+    }
+
+    /// Name of the file that holds one image of it: `ipc-queues-7.criu`; without the number where that is 0.
+    pub fn file_name(&self, id: u64) -> String {
+        let stem = self.name.to_lowercase().replace('_', "-");
+        if id == 0 { format!("{stem}.criu") } else { format!("{stem}-{id}.criu") }
+    }
 }
 
 impl Type {
