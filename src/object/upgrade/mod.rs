@@ -23,11 +23,13 @@ mod leader;
 mod locks;
 mod mqueue;
 mod number;
+mod parts;
 mod payload;
 mod queues;
 pub mod schema;
 mod tree;
 mod up;
+mod verify;
 mod write;
 
 pub use schema::{KindRow, Layout, Message, Type};
