@@ -309,6 +309,39 @@ fn what_version_1_cannot_hold_is_named() {
     assert_eq!(v1, message().uint(1, 7).0);
 }
 
+/// What a number refers to may depend on another field; the id says it by itself.
+#[test]
+fn ids_have_the_class_of_what_they_refer_to() {
+    let id = |name: &str, v1: &common::writer::Message, number: u32| {
+        let mut v2 = Vec::new();
+        let message = Message::by_v1(name).unwrap();
+        upgrade::up(message, &v1.0, &Limits::default(), &mut v2).unwrap();
+        let mut back = Vec::new();
+        upgrade::down(message, &v2, &Limits::default(), &mut back).unwrap();
+        assert_eq!(back, v1.0);
+        icecore::wire::field::last_varint(&v2, number).unwrap().map(|id| (id / 64, id % 64))
+    };
+    let vma = |shmid: u64, status: u64| message().uint(4, shmid).uint(7, status).sint(8, -1);
+    for (status, class) in
+        [(0x41, 1), (0x81, 1), (0x501, 12), (0x101, 12), (0x4081, 1), (0x4101, 1), (0x801, 1), (0x201, 0)]
+    {
+        assert_eq!(id("vma_entry", &vma(9, status), 4), Some((9, class)), "{status:#x}");
+    }
+    // too large for an id: kept in v1_rest
+    assert_eq!(id("vma_entry", &vma(1 << 58, 0x101), 4), None);
+    let remap = |remap_type: u64| message().uint(1, 3).uint(2, 5).uint(3, remap_type);
+    for (remap_type, class) in [(0, 1), (1, 13), (2, 0)] {
+        assert_eq!(id("remap_file_path_entry", &remap(remap_type), 2), Some((5, class)));
+    }
+    assert_eq!(
+        refusal("Vma", &message().uint(4, 9 * 64 + 3).uint(7, 0x41)),
+        "offset 0 (0x0): field shmid: expected an id of class 1 (FILE) or 12 (SEGMENT), found one of class 3 (MOUNT)"
+    );
+    // what has no file, mount or socket behind it
+    let file = message().uint(1, 7).uint(2, 0).uint(3, 0).sint(7, -1);
+    assert_eq!(id("reg_file_entry", &file, 6), None);
+}
+
 #[test]
 fn nesting_and_memory_are_bounded() {
     let directories = Message::by_v1("cgroup_dir_entry").unwrap();

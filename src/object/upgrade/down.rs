@@ -1,5 +1,6 @@
 //! A V2 message as the V1 message it was made from, wire to wire, by the tables.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::slice::Iter;
 
@@ -300,11 +301,14 @@ fn elements(field: &Field, run: &[u8], offset: usize, mut each: impl FnMut(u64))
 fn refused(field: &Field, misfit: Misfit, offset: usize) -> Broken {
     let what = match misfit {
         Misfit::NotOfItsType => "expected a value of the field's type, found one that it has not".to_owned(),
-        Misfit::Class(class) => format!(
-            "expected an id of class {}, found one of class {}",
-            class_name(u64::from(field.class)),
-            class_name(class)
-        ),
+        Misfit::Class(class) => {
+            let of = match field.class_by {
+                Some(by) => by.cases.iter().map(|(_, class)| *class).collect::<BTreeSet<_>>(),
+                None => BTreeSet::from([field.class]),
+            };
+            let of: Vec<String> = of.into_iter().map(|class| class_name(u64::from(class))).collect();
+            format!("expected an id of class {}, found one of class {}", of.join(" or "), class_name(class))
+        }
         Misfit::TooLarge(number) => format!("version 1 has no room for {number} ({number:#x}) in this field"),
     };
     Broken::new(Error::format(what), offset)

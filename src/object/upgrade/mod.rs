@@ -1,4 +1,4 @@
-//! V1 messages as V2 messages and back, wire to wire, driven by tables that `build/v2.rs` makes out of the options in
+//! V1 messages as V2 messages and back, wire to wire, driven by tables that `build/v2` makes out of the options in
 //! `proto/v2`.
 //!
 //! Nothing is lost: what no V2 field says stays in `v1_rest`, and a message that would not come back byte for byte is
@@ -23,16 +23,19 @@ mod leader;
 mod locks;
 mod mqueue;
 mod number;
+pub mod pagemap;
 mod parts;
 mod payload;
 mod queues;
 pub mod schema;
+pub mod source;
 mod tree;
 mod up;
 mod verify;
 mod write;
 
 pub use schema::{KindRow, Layout, Message, Type};
+pub use source::V1Files;
 
 use crate::base::{Limits, Result};
 use crate::object::check::Broken;
