@@ -24,12 +24,14 @@ mod locks;
 mod mqueue;
 mod number;
 pub mod pagemap;
+mod parts;
 mod payload;
 mod queues;
 pub mod schema;
 pub mod source;
 mod tree;
 mod up;
+mod verify;
 mod write;
 
 pub use schema::{KindRow, Layout, Message, Type};
