@@ -84,6 +84,14 @@ impl Checkpoint {
         self.known_page_size().unwrap_or(4096)
     }
 
+    /// Bytes of pages that the dump has stored, of all processes and segments; without looking into pagemaps.
+    pub fn stored_bytes(&self) -> u64 {
+        self.parents().stored(self.page_size()).unwrap_or_else(|| {
+            let files = self.images_of(Kind::Pages).iter();
+            files.filter_map(|image| self.source().size(&image.file).ok()).fold(0, u64::saturating_add)
+        })
+    }
+
     /// Bytes of a page; `None` where nothing says, as in pre-dumps.
     pub(crate) fn known_page_size(&self) -> Option<u64> {
         *self.cache.page_size.get_or_init(|| {
