@@ -6,6 +6,7 @@ use crate::base::Result;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
+use crate::memory::PageRuns;
 use crate::memory::pagemap::{PE_PARENT, PE_PRESENT, Pagemap};
 use crate::object::v1;
 
@@ -48,15 +49,20 @@ impl Task<'_> {
     ///
     /// Errors: its pagemap is broken. `each` is then called for the runs before that place.
     pub fn pages(&self, mut each: impl FnMut(PageRun) -> Result<()>) -> Result<()> {
-        let Some(image) = self.dump.find(Kind::Pagemap, u64::from(self.pid()))? else { return Ok(()) };
+        let id = u64::from(self.pid());
+        let place = |flags: u32| match flags {
+            flags if flags & PE_PRESENT != 0 => PagePlace::Here,
+            flags if flags & PE_PARENT != 0 => PagePlace::Parent,
+            _ => PagePlace::Nowhere,
+        };
+        if let Some(bundle) = self.dump.source().bundle() {
+            let Some(runs) = PageRuns::open(bundle, Kind::Pagemap, id, self.dump.page_size())? else { return Ok(()) };
+            return runs.entries(|vaddr, pages, flags| each(PageRun { vaddr, pages, place: place(flags) }));
+        }
+        let Some(image) = self.dump.find(Kind::Pagemap, id)? else { return Ok(()) };
         for entry in Pagemap::open(&image)?.iter() {
             let entry = entry?;
-            let place = match entry.pe_flags() {
-                flags if flags & PE_PRESENT != 0 => PagePlace::Here,
-                flags if flags & PE_PARENT != 0 => PagePlace::Parent,
-                _ => PagePlace::Nowhere,
-            };
-            each(PageRun { vaddr: entry.vaddr, pages: entry.pages(), place })?;
+            each(PageRun { vaddr: entry.vaddr, pages: entry.pages(), place: place(entry.pe_flags()) })?;
         }
         Ok(())
     }

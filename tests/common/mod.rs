@@ -13,6 +13,7 @@ pub mod pagemap;
 pub mod process;
 pub mod random;
 pub mod rng;
+pub mod runs2;
 pub mod synthetic;
 pub mod tables;
 pub mod writer;

@@ -6,7 +6,7 @@ use crate::base::{Error, Result};
 use crate::image::Kind;
 use crate::memory::v2::batch::Batch;
 use crate::source::bundle::Bundle;
-use crate::wire::v2::array::Array;
+use crate::wire::v2::array::{Array, CONT, V1_FLAGS};
 use crate::wire::v2::{PageRun, types};
 
 /// What pages are like where the runs are.
@@ -104,6 +104,30 @@ impl PageRuns {
     #[inline]
     pub(super) fn is_good(&self, number: usize) -> bool {
         self.batch(number).is_ok()
+    }
+
+    /// Calls `each` for what version 1 has an entry for, in order: address, number of pages, flags.
+    ///
+    /// Errors: a batch is broken, the image is not complete, or `each` ends it.
+    pub fn entries(&self, mut each: impl FnMut(u64, u64, u32) -> Result<()>) -> Result<()> {
+        let mut last: Option<(u64, u64, u32)> = None;
+        for number in 0..self.batches() {
+            for run in self.batch(number).map_err(Clone::clone)?.iter() {
+                match &mut last {
+                    Some((_, pages, _)) if run.flags() & CONT != 0 => *pages = pages.saturating_add(run.pages()),
+                    last => {
+                        let next = (run.vaddr(), run.pages(), run.flags() & V1_FLAGS);
+                        if let Some((vaddr, pages, flags)) = last.replace(next) {
+                            each(vaddr, pages, flags)?;
+                        }
+                    }
+                }
+            }
+        }
+        if let Some((vaddr, pages, flags)) = last {
+            each(vaddr, pages, flags)?;
+        }
+        self.fault.clone().map_or(Ok(()), Err)
     }
 
     /// What is wrong with the image besides its batches: it is cut, or not complete.
