@@ -1,6 +1,8 @@
 //! Compiles `proto/v1/*.proto` into three things: prost structs, static tables of every message with the
 //! presentation of its fields (JSON is driven by them), and the descriptor set itself.
 //!
+//! What `proto/v2/*.proto` become is in `build/v2`.
+//!
 //! String fields become bytes in the structs, because names on Linux need not be UTF-8; the descriptors keep `string`.
 
 use std::error::Error;
@@ -12,20 +14,17 @@ use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor
 use prost_types::FileDescriptorSet;
 use prost_types::field_descriptor_proto::Type;
 
+#[path = "build/v2/mod.rs"]
+mod v2;
+
 const PACKAGE: &str = "icecore.v1";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    let mut files = Vec::new();
-    for entry in fs::read_dir("proto/v1")? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "proto") {
-            files.push(path);
-        }
-    }
-    files.sort();
+    let files = protos("proto/v1")?;
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).open_files(&files)?;
@@ -40,7 +39,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     prost_build::Config::new().bytes(["."]).out_dir(&out).compile_fds(set)?;
     let structs = out.join(format!("{PACKAGE}.rs"));
     fs::write(out.join("v1_structs.rs"), without_comments(&structs)?)?;
-    Ok(())
+    v2::compile(&out, &pool)
+}
+
+/// The .proto files of a folder, sorted.
+fn protos(folder: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "proto") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn strings_to_bytes(set: &mut FileDescriptorSet) {

@@ -28,7 +28,13 @@ impl Broken {
     /// Adds the name of the field around it.
     #[cold]
     pub(crate) fn inside(self, field: &Field) -> Self {
-        Self { error: self.error.inside_field(field.name), offset: self.offset }
+        self.around(field.name)
+    }
+
+    /// The same, by the field's name.
+    #[cold]
+    pub(crate) fn around(self, field: &'static str) -> Self {
+        Self { error: self.error.inside_field(field), offset: self.offset }
     }
 }
 
@@ -81,9 +87,7 @@ pub(crate) fn too_large(limits: &Limits, base: usize) -> Broken {
 #[cold]
 fn whole(bytes: &[u8], found: &WireField<'_>) -> Option<Vec<u8>> {
     let parts = || Fields::new(bytes).flatten().filter(|field| field.number == found.number);
-    if parts().nth(1).is_none() {
-        return None;
-    }
+    parts().nth(1)?;
     let mut whole = Vec::new();
     for part in parts() {
         match part.value {

@@ -18,7 +18,7 @@ use crate::wire::v2::types;
 
 pub use blocks::{BlockAt, Blocks};
 pub use records::Records;
-pub use write::{Summary, Writer};
+pub use write::{Summary, Turn, TurnTo, Writer};
 
 /// What files of version 2 hold, as opened: its directory was read and nothing else.
 pub struct Bundle {

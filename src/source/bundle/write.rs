@@ -23,6 +23,19 @@ pub struct Writer<W> {
     rows: Vec<DirectoryRow>,
     blocks: Vec<BlockRow>,
     scratch: Vec<u8>,
+    turn: Option<TurnTo<W>>,
+}
+
+/// What is told where each image has a file of its own; gives where that file stands.
+pub type TurnTo<W> = fn(&mut W, Turn) -> Result<Option<u64>>;
+
+/// Which image comes, or is complete: its kind and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// What comes next belongs to it.
+    To(u32, u64),
+    /// Nothing more of it comes.
+    From(u32, u64),
 }
 
 /// What is known of an image that was begun.
@@ -55,7 +68,13 @@ impl<W: Write> Writer<W> {
             rows: Vec::new(),
             blocks: Vec::new(),
             scratch: Vec::new(),
+            turn: None,
         }
+    }
+
+    /// A writer of images that have a file each: `turn` tells `out` which one comes.
+    pub fn of_files(out: W, dump: u64, turn: TurnTo<W>) -> Self {
+        Self { turn: Some(turn), ..Self::new(out, dump) }
     }
 
     /// Where the next byte goes, from the first of the file.
@@ -95,6 +114,11 @@ impl<W: Write> Writer<W> {
             return Ok(());
         }
         self.close();
+        if let Some(turn) = self.turn
+            && let Some(at) = turn(&mut self.out, Turn::To(kind, id))?
+        {
+            self.at = at;
+        }
         let state = self.images.entry((kind, id)).or_default();
         if state.is_complete {
             return Err(Error::usage(format!("image {kind} {id} is complete, and more of it comes")));
@@ -161,7 +185,11 @@ impl<W: Write> Writer<W> {
         let header = ObjectHeader::stop(state.headers, state.checksum);
         state.is_complete = true;
         self.put(header.as_bytes())?;
+        let image = self.open;
         self.close();
+        if let (Some(turn), Some((kind, id, _))) = (self.turn, image) {
+            turn(&mut self.out, Turn::From(kind, id))?;
+        }
         Ok(())
     }
 
@@ -198,7 +226,7 @@ impl<W: Write> Writer<W> {
         self.end(0)
     }
 
-    /// The end of a file that holds one image and is no bundle.
+    /// The end of files that hold an image each and are no bundle.
     pub fn finish_image(mut self) -> (W, Summary) {
         self.close();
         let length = self.at;

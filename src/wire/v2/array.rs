@@ -143,10 +143,9 @@ impl<'a, T: Element> Array<'a, T> {
         let (size, count) = (payload.len(), header.count());
         let wrong = Broken { offset: 0, problem: Problem::Stride { size: size as u64, count } };
         let len = usize::try_from(count).map_err(|_| wrong)?;
-        let stride = match len {
-            0 if size == 0 => size_of::<T>(),
-            0 => return Err(wrong),
-            _ if size.is_multiple_of(len) => size / len,
+        let stride = match size.checked_div(len) {
+            None if size == 0 => size_of::<T>(),
+            Some(stride) if size.is_multiple_of(len) => stride,
             _ => return Err(wrong),
         };
         if stride < size_of::<T>() {
