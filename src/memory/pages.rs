@@ -69,7 +69,8 @@ impl Pages {
             Level::V2 { .. } => page_size.unwrap_or(4096),
         };
         let mut this = Self::new(level, dump, page_size);
-        while this.levels.last().is_some_and(Level::goes_on) {
+        // runs of version 2 may mean any dump before
+        while this.has_checksums() || this.levels.last().is_some_and(Level::goes_on) {
             let found = parents.link(this.levels.len()).and_then(|link| {
                 let Some(link) = link else { return Ok(None) };
                 let dump: Arc<str> = link.source.name().into();

@@ -7,6 +7,7 @@ pub mod alloc;
 pub mod corpus;
 pub mod elf;
 pub mod flat;
+pub mod held;
 pub mod judge;
 pub mod oracle;
 pub mod pagemap;

@@ -79,14 +79,11 @@ impl<'a> RunCursor<'a> {
         let runs = self.runs;
         let count = runs.batches();
         if let Some(ahead) = runs.behind(address).filter(|ahead| *ahead > self.batch) {
-            self.batch = ahead;
-            // what is unknown begins where what is known ends
-            let good = (0..ahead).rev().find(|before| runs.is_good(*before)).filter(|_| !runs.is_good(ahead));
-            let last =
-                good.and_then(|good| runs.batch(good).ok()).and_then(|array| array.get(array.len().wrapping_sub(1)));
-            self.told = last.map_or(self.told, |run| runs.end(run).max(self.told));
-            if runs.is_good(ahead) {
-                self.told = runs.batches.get(ahead).map_or(self.told, |batch| batch.first);
+            // a broken batch may say that it begins anywhere: who knows the address may be before it
+            let good = (self.batch..=ahead).rev().find(|number| runs.is_good(*number));
+            if let Some((good, (first, end))) = good.and_then(|good| Some((good, runs.range(good)?))) {
+                let is_passed = good < ahead && address >= end;
+                (self.batch, self.told) = if is_passed { (good.saturating_add(1), end) } else { (good, first) };
             }
         }
         let good = (self.batch..count).find(|number| runs.is_good(*number));

@@ -33,7 +33,7 @@ impl PageRuns {
     ///
     /// Errors: the page size is no power of two; the image has records that this version does not know and must.
     pub fn open(bundle: &Arc<Bundle>, kind: Kind, id: u64, page_size: u64) -> Result<Option<Self>> {
-        let number = u32::from(kind as u16);
+        let number = kind.number();
         if !bundle.has(number, id) {
             return Ok(None);
         }
@@ -158,6 +158,13 @@ impl PageRuns {
     /// The batch that an address is in or behind, if it is in one at all.
     pub(super) fn behind(&self, address: u64) -> Option<usize> {
         self.batches.partition_point(|batch| batch.first <= address).checked_sub(1)
+    }
+
+    /// Where a good batch begins and ends.
+    pub(super) fn range(&self, number: usize) -> Option<(u64, u64)> {
+        let array = self.batch(number).ok()?;
+        let last = array.get(array.len().checked_sub(1)?)?;
+        Some((self.batches.get(number)?.first, self.end(last)))
     }
 
     fn check(&self, number: usize) -> Result<()> {

@@ -72,14 +72,6 @@ impl Blocks {
             });
         }
         found.sort_unstable();
-        let overlap = found.array_windows::<2>().find(|[one, next]| one.first.saturating_add(one.pages) > next.first);
-        if let Some([one, next]) = overlap {
-            let what = format!(
-                "expected blocks of different pages, found page {} in the one at {:#x} too",
-                next.first, one.offset
-            );
-            return Err(Error::format(what).at_offset(next.offset).in_image(bundle.part_name(next.part).to_owned()));
-        }
         Ok(Self { table: None, len: found.len(), found })
     }
 
