@@ -10,6 +10,7 @@
 //! [`FILLED_BY_CODE`](schema::FILLED_BY_CODE), for which V2 has fields with a path like `#1`.
 
 pub mod container;
+pub mod pagemap;
 mod down;
 mod number;
 pub mod schema;
