@@ -147,8 +147,8 @@ impl Tables<'_> {
                 table.map_or("None".to_owned(), |(_, table)| format!("Some(&{table})")),
             )?;
         }
-        writeln!(text, "];\n/// All kinds of images, in the order of their numbers: number, name, V1's name.")?;
-        writeln!(text, "pub static KINDS: &[(u32, &str, &str)] = &[")?;
+        writeln!(text, "];\n/// All kinds of images, in the order of their numbers.")?;
+        writeln!(text, "pub static KINDS: &[KindRow] = &[")?;
         let kinds = self.pool.get_enum_by_name("icecore.v2.Kind").ok_or("no enum Kind")?;
         for value in kinds.values() {
             let name = value.name().trim_start_matches("KIND_");
@@ -157,7 +157,13 @@ impl Tables<'_> {
                 _ if value.number() >= 200 => String::new(),
                 _ => name.to_owned(),
             };
-            writeln!(text, "    ({}, {name:?}, {v1:?}),", value.number())?;
+            writeln!(text, "    KindRow {{ number: {}, name: {name:?}, v1: {v1:?} }},", value.number())?;
+        }
+        writeln!(text, "];\n/// All classes of ids, in the order of their numbers.")?;
+        writeln!(text, "pub static CLASSES: &[(u8, &str)] = &[")?;
+        let classes = self.pool.get_enum_by_name("icecore.v2.IdClass").ok_or("no enum IdClass")?;
+        for value in classes.values().filter(|value| value.number() != 0) {
+            writeln!(text, "    ({}, {:?}),", value.number(), value.name())?;
         }
         writeln!(text, "];")?;
         Ok(text)

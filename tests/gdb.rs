@@ -81,17 +81,6 @@ mkdir "$DIR/images"
 "$CRIU" dump --tree $leader --images-dir "$DIR/images" --log-file "$DIR/dump.log" -v4 || { tail -n 20 "$DIR/dump.log" >&2; exit 1; }
 "#;
 
-fn criu() -> Option<PathBuf> {
-    let path = oracle::tool("ICECORE_CRIU", "criu").unwrap_or_else(|| "criu".into());
-    let works = Command::new(&path).arg("--version").output().is_ok_and(|output| output.status.success());
-    let is_root = fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t0\t0\t0");
-    if !works || !is_root {
-        oracle::skipped("dumping needs root and a criu: run tests/tools/install-criu target/criu, or set ICECORE_CRIU");
-        return None;
-    }
-    Some(path)
-}
-
 /// The program, compiled; `None` if there is no compiler.
 fn compiled(folder: &Path) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gdb/frozen.c");
@@ -126,7 +115,7 @@ fn backtraces(said: &str) -> Vec<(u32, Vec<String>)> {
 
 #[test]
 fn a_program_dumped_at_a_known_place() {
-    let (Some(gdb), Some(criu)) = (gdb(), criu()) else { return };
+    let (Some(gdb), Some(criu)) = (gdb(), oracle::criu()) else { return };
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(folder.path()) else { return };
     let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/in-pid-namespace"))

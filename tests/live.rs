@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use common::corpus;
@@ -47,29 +47,9 @@ mkdir "$DIR/images"
 "$CRIU" dump --tree $leader --images-dir "$DIR/images" --log-file "$DIR/dump.log" -v4 || { tail -n 20 "$DIR/dump.log" >&2; exit 1; }
 "#;
 
-fn criu() -> Option<PathBuf> {
-    let path = oracle::tool("ICECORE_CRIU", "criu").unwrap_or_else(|| "criu".into());
-    let said = Command::new(&path).arg("--version").output().ok();
-    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let version = said.lines().find_map(|line| line.strip_prefix("Version:")).map(oracle::numbers).unwrap_or_default();
-    if version < vec![4] {
-        oracle::skipped(&format!(
-            "{} is no criu of version 4 or newer: run tests/tools/install-criu target/criu, or set ICECORE_CRIU",
-            path.display()
-        ));
-        return None;
-    }
-    // a process of another user, or one without the right to ask the kernel, cannot dump
-    if !fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t0\t0\t0") {
-        oracle::skipped("dumping needs root");
-        return None;
-    }
-    Some(path)
-}
-
 #[test]
 fn a_dump_made_now() {
-    let Some(criu) = criu() else { return };
+    let Some(criu) = oracle::criu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/in-pid-namespace"))
         .args(["bash", "-c", INSIDE])

@@ -86,9 +86,7 @@ pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn unpack(codec: Codec, packed: &[u8], into: &mut [u8]) -> bool {
     match codec {
         Codec::Lz4 => lz4::unpack(packed, into).is_ok(),
-        Codec::Zstd => {
-            zstd::bulk::decompress_to_buffer(packed, into).is_ok_and(|length| length == into.len())
-        }
+        Codec::Zstd => zstd::bulk::decompress_to_buffer(packed, into).is_ok_and(|length| length == into.len()),
         Codec::Raw => {
             let fits = packed.len() == into.len();
             if fits {

@@ -11,6 +11,7 @@ pub mod judge;
 pub mod oracle;
 pub mod pagemap;
 pub mod process;
+pub mod proto2;
 pub mod random;
 pub mod rng;
 pub mod synthetic;

@@ -52,6 +52,27 @@ pub fn crit() -> Option<PathBuf> {
     launcher
 }
 
+/// The criu that can dump here: root, and version 4 or newer.
+pub fn criu() -> Option<PathBuf> {
+    let path = tool("ICECORE_CRIU", "criu").unwrap_or_else(|| "criu".into());
+    let said = Command::new(&path).arg("--version").output().ok();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let version = said.lines().find_map(|line| line.strip_prefix("Version:")).map(numbers).unwrap_or_default();
+    if version < vec![4] {
+        skipped(&format!(
+            "{} is no criu of version 4 or newer: run tests/tools/install-criu target/criu, or set ICECORE_CRIU",
+            path.display()
+        ));
+        return None;
+    }
+    // a process of another user, or one without the right to ask the kernel, cannot dump
+    if !fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t0\t0\t0") {
+        skipped("dumping needs root");
+        return None;
+    }
+    Some(path)
+}
+
 pub fn numbers(version: &str) -> Vec<u32> {
     version.trim().split('.').map_while(|part| part.parse().ok()).collect()
 }

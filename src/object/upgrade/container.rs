@@ -104,9 +104,8 @@ pub fn encode_head(head: &CheckpointHead) -> Vec<u8> {
 }
 
 fn decode<T: prost::Message + Default>(bundle: &Bundle, part: usize, offset: usize, payload: &[u8]) -> Result<T> {
-    T::decode(payload).map_err(|error| {
-        Error::format(error.to_string()).at_offset(offset as u64).in_image(bundle.part_name(part))
-    })
+    T::decode(payload)
+        .map_err(|error| Error::format(error.to_string()).at_offset(offset as u64).in_image(bundle.part_name(part)))
 }
 
 /// The name of a file.

@@ -6,7 +6,7 @@ use std::slice::Iter;
 use crate::base::{Error, Limits};
 use crate::object::check::{Broken, too_deep, too_large};
 use crate::object::upgrade::number::{self, Misfit};
-use crate::object::upgrade::schema::{Field, From, Message, Place, RAW, REST, To};
+use crate::object::upgrade::schema::{CLASSES, Field, From, Message, Place, RAW, REST, To};
 use crate::object::upgrade::write;
 use crate::wire::field::{self, Fields, Value};
 use crate::wire::varint;
@@ -64,10 +64,7 @@ impl Down<'_> {
                         let offset = base.saturating_add(read.start);
                         let content =
                             content(field, &read.value, offset).map_err(|broken| broken.around(field.name))?;
-                        let bytes = (found.len() as u64).saturating_mul(size_of::<Found<'_>>() as u64);
-                        if bytes > self.limits.memory {
-                            return Err(too_large(self.limits, base));
-                        }
+                        self.afford(&found, base)?;
                         if field.from != From::Always {
                             let offset = base.saturating_add(read.body);
                             found.push(Found { rank: field.rank, content, offset });
@@ -87,6 +84,12 @@ impl Down<'_> {
         self.node(message, 0, &mut values, rest, base.saturating_add(rest_at), depth, out)
     }
 
+    /// Whether there is room for one more.
+    fn afford<T>(&self, list: &[T], base: usize) -> Result<(), Broken> {
+        let bytes = (list.len() as u64).saturating_mul(size_of::<T>() as u64);
+        if bytes < self.limits.memory { Ok(()) } else { Err(too_large(self.limits, base)) }
+    }
+
     /// Appends the V1 message of one node: fields in ascending order, those of `rest` between them.
     #[expect(clippy::too_many_arguments)]
     fn node(
@@ -102,7 +105,9 @@ impl Down<'_> {
         let Some(table) = message.nodes.get(node) else { return Ok(()) };
         let mut extra = Vec::new();
         for read in Fields::new(rest) {
-            extra.push(read.map_err(|error| Broken::wire(error, rest_base).around("v1_rest"))?);
+            let read = read.map_err(|error| Broken::wire(error, rest_base).around("v1_rest"))?;
+            self.afford(&extra, rest_base)?;
+            extra.push(read);
         }
         extra.sort_by_key(|read| read.number);
         let copy = |out: &mut Vec<u8>, read: &field::Field<'_>| {
@@ -295,10 +300,21 @@ fn elements(field: &Field, run: &[u8], offset: usize, mut each: impl FnMut(u64))
 fn refused(field: &Field, misfit: Misfit, offset: usize) -> Broken {
     let what = match misfit {
         Misfit::NotOfItsType => "expected a value of the field's type, found one that it has not".to_owned(),
-        Misfit::Class(class) => format!("expected an id of class {}, found one of class {class}", field.class),
+        Misfit::Class(class) => format!(
+            "expected an id of class {}, found one of class {}",
+            class_name(u64::from(field.class)),
+            class_name(class)
+        ),
         Misfit::TooLarge(number) => format!("version 1 has no room for {number} ({number:#x}) in this field"),
     };
     Broken::new(Error::format(what), offset)
+}
+
+fn class_name(class: u64) -> String {
+    match CLASSES.iter().find(|(number, _)| u64::from(*number) == class) {
+        Some((_, name)) => format!("{class} ({name})"),
+        None => class.to_string(),
+    }
 }
 
 impl From {

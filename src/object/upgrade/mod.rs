@@ -9,15 +9,29 @@
 //! code does that, on V1 messages before [`up`] and behind [`down`], in fields numbered from
 //! [`FILLED_BY_CODE`](schema::FILLED_BY_CODE), for which V2 has fields with a path like `#1`.
 
+mod back;
 pub mod container;
-pub mod pagemap;
+mod context;
 mod down;
+mod edit;
+mod entry;
+mod files;
+mod framing;
+mod fsnotify;
+pub mod image;
+mod leader;
+mod locks;
+mod mqueue;
 mod number;
+pub mod pagemap;
+mod payload;
+mod queues;
 pub mod schema;
+mod tree;
 mod up;
 mod write;
 
-pub use schema::{Layout, Message, Type};
+pub use schema::{KindRow, Layout, Message, Type};
 
 use crate::base::{Limits, Result};
 use crate::object::check::Broken;
@@ -75,6 +89,18 @@ pub fn checked_up(message: &'static Message, v1: &[u8], limits: &Limits, out: &m
         write::bytes(out, schema::RAW, v1);
     }
     Kept::Raw
+}
+
+/// Appends what V2 fields can say of `v1`, and `raw` as its `v1_raw`. False, and nothing is appended, if they can say
+/// nothing.
+pub(crate) fn raw_up(message: &'static Message, v1: &[u8], raw: &[u8], limits: &Limits, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let up = up::Up { limits };
+    let is_said = up.message(message, v1, 0, limits.depth, Beyond::In(raw), out).is_ok();
+    if !is_said {
+        out.truncate(start);
+    }
+    is_said
 }
 
 #[cold]

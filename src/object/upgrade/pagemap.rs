@@ -221,7 +221,7 @@ pub struct Runs<'a> {
 impl<'a> Runs<'a> {
     /// The runs of an image.
     pub fn new(bundle: &'a Bundle, kind: Kind, id: u64, page_size: u64) -> Self {
-        let records = bundle.records(u32::from(kind.number()), id);
+        let records = bundle.records(kind.number(), id);
         Self { bundle, records, array: None, next: 0, end: 0, page_size, place: (0, 0), has_ended: false }
     }
 
@@ -287,9 +287,10 @@ fn checked<'a>(record: &Record<'a>) -> Result<Array<'a, PageRun>, crate::wire::v
 pub fn beside(bundle: &Bundle, kind: Kind, id: u64) -> Result<(Facts, HashMap<u64, Note>)> {
     let mut facts = Facts::default();
     let mut notes = HashMap::new();
-    for found in bundle.records(u32::from(kind.number()), id) {
+    for found in bundle.records(kind.number(), id) {
         let found = found?;
-        let wrong = |what| Error::format(what).at_offset(found.record.offset as u64).in_image(bundle.part_name(found.part));
+        let wrong =
+            |what| Error::format(what).at_offset(found.record.offset as u64).in_image(bundle.part_name(found.part));
         match found.record.header.object_type() {
             types::V1_IMAGE => {
                 let read = Facts::decode(found.record.payload);

@@ -146,6 +146,31 @@ pub struct Type {
     pub message: Option<&'static Message>,
 }
 
+/// A kind of image.
+#[derive(Debug)]
+pub struct KindRow {
+    /// Its number in headers; that of [`Kind`](crate::Kind) where version 1 has the kind.
+    pub number: u32,
+    /// Its name in the registry, such as `IPC_QUEUES`.
+    pub name: &'static str,
+    /// Its name in version 1, such as `IPCNS_MSG`; empty if that has no such kind.
+    pub v1: &'static str,
+}
+
+impl KindRow {
+    /// The kind with this number.
+    pub fn by_number(number: u32) -> Option<&'static KindRow> {
+        let position = KINDS.binary_search_by_key(&number, |row| row.number).ok()?;
+        KINDS.get(position)
+    }
+
+    /// Name of the file that holds one image of it: `ipc-queues-7.criu`; without the number where that is 0.
+    pub fn file_name(&self, id: u64) -> String {
+        let stem = self.name.to_lowercase().replace('_', "-");
+        if id == 0 { format!("{stem}.criu") } else { format!("{stem}-{id}.criu") }
+    }
+}
+
 impl Type {
     /// The type with this number.
     pub fn by_number(number: u32) -> Option<&'static Type> {

@@ -190,7 +190,9 @@ impl Gather<'_> {
         facts.entry(&entry, &mut usual);
         match Note::of(message, &usual) {
             // it will not come back as it was
-            Some(Note::Raw(_)) if self.decompress && (item.blocks.is_some() || item.flags & PE_PAYLOAD_ALIGNED != 0) => {
+            Some(Note::Raw(_))
+                if self.decompress && (item.blocks.is_some() || item.flags & PE_PAYLOAD_ALIGNED != 0) =>
+            {
                 None
             }
             note => note,

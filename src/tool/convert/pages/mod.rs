@@ -4,7 +4,7 @@
 //! left gets numbers and goes into blocks; the runs of all pagemaps say where. While one window is written, the next is
 //! looked at, on all cores. What comes out depends on the dump and the options, never on threads.
 
-
+mod back;
 mod blocks;
 mod gather;
 mod holes;
@@ -12,6 +12,7 @@ mod judge;
 mod known;
 mod loc;
 mod number;
+mod stores;
 mod survey;
 mod walk;
 mod window;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use crate::memory::Compression;
-
+pub use back::pages_file;
 pub use survey::{Survey, survey};
 pub use work::write;
 
@@ -46,14 +47,7 @@ pub struct PageOptions {
 
 impl Default for PageOptions {
     fn default() -> Self {
-        Self {
-            compression: Compression::None,
-            unit: None,
-            share: true,
-            decompress: false,
-            parent: None,
-            block: BLOCK,
-        }
+        Self { compression: Compression::None, unit: None, share: true, decompress: false, parent: None, block: BLOCK }
     }
 }
 

@@ -129,9 +129,7 @@ impl Numbers {
                             let page = self.next;
                             self.next = page.saturating_add(1);
                             match state.stored.last_mut() {
-                                Some(last)
-                                    if last.span == index && last.from.saturating_add(last.pages) == number =>
-                                {
+                                Some(last) if last.span == index && last.from.saturating_add(last.pages) == number => {
                                     last.pages = last.pages.saturating_add(1);
                                 }
                                 _ => state.stored.push(Stored { first: page, pages: 1, span: index, from: number }),

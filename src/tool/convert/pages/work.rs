@@ -135,8 +135,7 @@ impl Eye {
         self.known.settle(|index| numbers.get(index).copied());
         let blocks = blocks::blocks(&window, &stored, &self.shape);
         let counts = &mut self.numbers.counts;
-        counts.stored_bytes =
-            blocks.iter().fold(counts.stored_bytes, |sum, block| sum.saturating_add(block.length));
+        counts.stored_bytes = blocks.iter().fold(counts.stored_bytes, |sum, block| sum.saturating_add(block.length));
         Ok(Ready { said, blocks, bytes: window.bytes })
     }
 }
@@ -144,7 +143,7 @@ impl Eye {
 /// Writes a window: first the runs, then the blocks that have their pages.
 fn put<W: Write>(writer: &mut Writer<W>, ready: Ready, page_size: u64) -> Result<()> {
     for said in ready.said {
-        writer.image(u32::from(said.kind.number()), said.id)?;
+        writer.image(said.kind.number(), said.id)?;
         if let Some(begin) = said.begin {
             writer.record(types::V1_IMAGE, 1, &begin)?;
         }
