@@ -16,4 +16,5 @@ pub mod random;
 pub mod rng;
 pub mod synthetic;
 pub mod tables;
+pub mod v2_source;
 pub mod writer;

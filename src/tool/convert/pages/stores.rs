@@ -70,7 +70,6 @@ impl<'a> Stores<'a> {
         Self { bundles, page_size, blocks: HashMap::new() }
     }
 
-
     /// The block that has a page.
     ///
     /// Errors: there is none, or it is broken.
