@@ -1,7 +1,7 @@
 //! Compiles `proto/v1/*.proto` into three things: prost structs, static tables of every message with the
 //! presentation of its fields (JSON is driven by them), and the descriptor set itself.
 //!
-//! What `proto/v2/*.proto` become is in `build/v2.rs`.
+//! What `proto/v2/*.proto` become is in `build/v2`.
 //!
 //! String fields become bytes in the structs, because names on Linux need not be UTF-8; the descriptors keep `string`.
 
@@ -14,7 +14,7 @@ use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor
 use prost_types::FileDescriptorSet;
 use prost_types::field_descriptor_proto::Type;
 
-#[path = "build/v2.rs"]
+#[path = "build/v2/mod.rs"]
 mod v2;
 
 const PACKAGE: &str = "icecore.v1";

@@ -1,5 +1,6 @@
 //! A V2 message as the V1 message it was made from, wire to wire, by the tables.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::slice::Iter;
 
@@ -51,6 +52,7 @@ impl Down<'_> {
         let mut rest: &[u8] = &[];
         let mut rest_at = 0usize;
         let mut raw = None;
+        let mut problem = None;
         let mut hint = 0usize;
         for read in Fields::new(v2) {
             let read = read.map_err(|error| Broken::wire(error, base))?;
@@ -61,22 +63,27 @@ impl Down<'_> {
                     Some(position) => {
                         hint = position.saturating_add(1);
                         let Some(field) = message.fields.get(position) else { continue };
-                        let offset = base.saturating_add(read.start);
-                        let content =
-                            content(field, &read.value, offset).map_err(|broken| broken.around(field.name))?;
-                        self.afford(&found, base)?;
-                        if field.from != From::Always {
-                            let offset = base.saturating_add(read.body);
-                            found.push(Found { rank: field.rank, content, offset });
+                        match content(field, &read.value, base.saturating_add(read.start)) {
+                            Ok(_) if field.from == From::Always => {}
+                            Ok(content) => {
+                                self.afford(&found, base)?;
+                                let offset = base.saturating_add(read.body);
+                                found.push(Found { rank: field.rank, content, offset });
+                            }
+                            Err(broken) => problem = problem.or(Some(broken.around(field.name))),
                         }
                     }
                     None => self.unknown = self.unknown.saturating_add(1),
                 },
             }
         }
+        // the original counts, whatever stands beside it
         if let Some(raw) = raw {
             out.extend_from_slice(raw);
             return Ok(());
+        }
+        if let Some(broken) = problem {
+            return Err(broken);
         }
         // stable: the elements of a field keep their order
         found.sort_by_key(|found| found.rank);
@@ -300,11 +307,14 @@ fn elements(field: &Field, run: &[u8], offset: usize, mut each: impl FnMut(u64))
 fn refused(field: &Field, misfit: Misfit, offset: usize) -> Broken {
     let what = match misfit {
         Misfit::NotOfItsType => "expected a value of the field's type, found one that it has not".to_owned(),
-        Misfit::Class(class) => format!(
-            "expected an id of class {}, found one of class {}",
-            class_name(u64::from(field.class)),
-            class_name(class)
-        ),
+        Misfit::Class(class) => {
+            let of = match field.class_by {
+                Some(by) => by.cases.iter().map(|(_, class)| *class).collect::<BTreeSet<_>>(),
+                None => BTreeSet::from([field.class]),
+            };
+            let of: Vec<String> = of.into_iter().map(|class| class_name(u64::from(class))).collect();
+            format!("expected an id of class {}, found one of class {}", of.join(" or "), class_name(class))
+        }
         Misfit::TooLarge(number) => format!("version 1 has no room for {number} ({number:#x}) in this field"),
     };
     Broken::new(Error::format(what), offset)

@@ -1,6 +1,6 @@
 //! One number of V1 as V2 has it, and back: widths, signs, zigzag, ids.
 
-use crate::object::upgrade::schema::{Field, From, To};
+use crate::object::upgrade::schema::{ClassBy, Field, From, Test, To};
 use crate::wire::field::Value;
 use crate::wire::varint;
 
@@ -43,13 +43,7 @@ pub(crate) fn up(field: &Field, value: &Value<'_>) -> Option<u64> {
         (From::Fixed64, Value::Fixed64(raw)) => *raw,
         _ => return None,
     };
-    let number = if field.class == 0 {
-        number
-    } else if number.leading_zeros() >= CLASS_BITS {
-        number << CLASS_BITS | u64::from(field.class)
-    } else {
-        return None;
-    };
+    let number = if field.class == 0 { number } else { with_class(number, field.class)? };
     match field.to {
         To::Uint | To::Fixed64 => Some(number),
         To::Sint => Some(varint::zigzag(number.cast_signed())),
@@ -59,6 +53,28 @@ pub(crate) fn up(field: &Field, value: &Value<'_>) -> Option<u64> {
         To::Fixed32 => is_uint32(number).then_some(number),
         To::Bytes => (number.checked_shr(u32::from(field.width).saturating_mul(8)).unwrap_or(0) == 0).then_some(number),
         To::Message => None,
+    }
+}
+
+/// An id; `None` if the number leaves no room for the class.
+pub(crate) fn with_class(number: u64, class: u8) -> Option<u64> {
+    (number.leading_zeros() >= CLASS_BITS).then_some(number << CLASS_BITS | u64::from(class))
+}
+
+/// The class of an id whose class another field decides.
+pub(crate) fn class_by(by: &ClassBy, value: Option<u64>) -> u8 {
+    let fits = |test: &Test| match (*test, value) {
+        (Test::Bits(bits), Some(value)) => value & bits != 0,
+        (Test::Is(is), Some(value)) => value == is,
+        (_, None) => false,
+    };
+    by.cases.iter().find(|(test, _)| fits(test)).map_or(0, |(_, class)| *class)
+}
+
+fn may_be_of(field: &Field, class: u64) -> bool {
+    match field.class_by {
+        Some(by) => class == 0 || by.cases.iter().any(|(_, of)| u64::from(*of) == class),
+        None => u64::from(field.class) == class,
     }
 }
 
@@ -76,16 +92,17 @@ pub(crate) fn down(field: &Field, raw: u64) -> Result<u64, Misfit> {
         },
         To::Bool | To::Enum | To::Message => return Err(Misfit::NotOfItsType),
     };
-    let number = match field.class {
-        0 => number,
-        class if number & 63 == u64::from(class) => number >> CLASS_BITS,
-        _ => return Err(Misfit::Class(number & 63)),
+    let is_id = field.class != 0 || field.class_by.is_some();
+    let number = match number & 63 {
+        _ if !is_id => number,
+        class if may_be_of(field, class) => number >> CLASS_BITS,
+        class => return Err(Misfit::Class(class)),
     };
     let fits = match field.from {
         From::Uint32 | From::Fixed32 => is_uint32(number),
         From::Int32 | From::Sint32 => is_int32(number),
         From::Bool => number <= 1,
-        From::Int64 | From::Sint64 => field.class == 0 || number.cast_signed() >= 0,
+        From::Int64 | From::Sint64 => !is_id || number.cast_signed() >= 0,
         From::Uint64 | From::Fixed64 => true,
         From::Always | From::Bytes | From::Message => false,
     };

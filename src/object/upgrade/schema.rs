@@ -1,4 +1,4 @@
-//! The V2 messages as static tables, made by `build/v2.rs` from the options in `proto/v2`: where each field comes from.
+//! The V2 messages as static tables, made by `build/v2` from the options in `proto/v2`: where each field comes from.
 
 use std::ops::Range;
 
@@ -16,6 +16,8 @@ pub struct Message {
     pub name: &'static str,
     /// The V1 message's name, such as `vma_entry`.
     pub v1: &'static str,
+    /// Whether there are fields that always have the same value, or ids whose class another field decides.
+    pub(crate) is_special: bool,
     /// Whether another table is to be used, and which.
     pub(crate) choice: Option<&'static Choice>,
     /// The V1 message, then those inside it that have no message of their own in version 2.
@@ -75,6 +77,8 @@ pub(crate) struct Field {
     pub(crate) is_repeated: bool,
     /// Class of the id in it; 0 if it is none.
     pub(crate) class: u8,
+    /// Which class the id in it has, where it may be of several.
+    pub(crate) class_by: Option<&'static ClassBy>,
     /// Bytes each of V1's integers takes in V2's bytes; 0 if V2 has no bytes for integers.
     pub(crate) width: u8,
     /// V1's value if V2 does not have the field.
@@ -82,6 +86,22 @@ pub(crate) struct Field {
     /// For [`From::Always`].
     pub(crate) always: u64,
     pub(crate) message: Option<&'static Message>,
+}
+
+/// The class of an id by the value of another field.
+#[derive(Debug)]
+pub(crate) struct ClassBy {
+    /// The other field's position.
+    pub(crate) field: u16,
+    /// Bits of which it has one, or its value, and the class then. The first that fits counts; without one it is 0.
+    pub(crate) cases: &'static [(Test, u8)],
+}
+
+/// What a value is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Test {
+    Bits(u64),
+    Is(u64),
 }
 
 /// What a field is in V1.

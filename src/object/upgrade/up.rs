@@ -53,12 +53,17 @@ impl Up<'_> {
         let message = chosen(message, v1, base)?;
         let mut found = Vec::new();
         let mut rest = Vec::new();
-        for (field, position) in message.fields.iter().zip(0u16..) {
-            if field.from == From::Always {
-                found.push(Found { field: position, content: Content::Number(field.always) });
+        if message.is_special {
+            for (field, position) in message.fields.iter().zip(0u16..) {
+                if field.from == From::Always {
+                    found.push(Found { field: position, content: Content::Number(field.always) });
+                }
             }
         }
         self.gather(message, 0, v1, base, &mut found, &mut rest)?;
+        if message.is_special {
+            add_classes(message, &mut found, &mut rest);
+        }
         // stable: the elements of a field keep their order
         found.sort_by_key(|found| found.field);
 
@@ -199,6 +204,32 @@ fn chosen(message: &'static Message, v1: &[u8], base: usize) -> Result<&'static 
     let value = field::last_varint(v1, choice.v1).map_err(|error| Broken::wire(error, base))?;
     let table = choice.tables.iter().find(|(known, _)| Some(*known) == value);
     Ok(table.map_or(message, |(_, table)| table))
+}
+
+/// Makes ids of numbers whose class another field decides; what is too large for one stays as it was.
+fn add_classes(message: &'static Message, found: &mut Vec<Found<'_>>, rest: &mut Vec<u8>) {
+    for (field, position) in message.fields.iter().zip(0u16..) {
+        let Some(by) = field.class_by else { continue };
+        let decides = found.iter().rfind(|found| found.field == by.field).and_then(|found| match found.content {
+            Content::Number(value) => Some(value),
+            Content::Bytes(_) => None,
+        });
+        let class = number::class_by(by, decides);
+        found.retain_mut(|found| match &mut found.content {
+            Content::Number(value) if found.field == position => match number::with_class(*value, class) {
+                Some(id) => {
+                    *value = id;
+                    true
+                }
+                None => {
+                    write::key(rest, field.v1, 0);
+                    varint::write(rest, *value);
+                    false
+                }
+            },
+            _ => true,
+        });
+    }
 }
 
 fn place(table: &Node, number: u32, hint: &mut usize) -> Option<Place> {
