@@ -111,3 +111,61 @@ pub(super) fn judge(pages: &[(&[u8], Loc)], hash: Option<Hash>, known: &mut Know
 fn is_zero(page: &[u8]) -> bool {
     page.chunks(64).all(|line| line.iter().fold(0, |all, byte| all | byte) == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of a file, each filled with a number, and the file.
+    fn file(numbers: &[u8], files: &mut Files) -> (Bytes, Loc) {
+        let bytes = Bytes::from(numbers.iter().flat_map(|number| [*number; 4096]).collect::<Vec<u8>>());
+        let loc = Loc { file: files.add(&bytes, Codec::Raw), ..Loc::default() };
+        (bytes, loc)
+    }
+
+    fn judged(windows: &[&[u8]], hash: Hash) -> Vec<Vec<Verdict>> {
+        let (mut known, mut files) = (Known::new(16), Files::default());
+        let mut next = 100;
+        let mut all = Vec::new();
+        for numbers in windows {
+            let (bytes, loc) = file(numbers, &mut files);
+            let pages: Vec<(&[u8], Loc)> =
+                bytes.chunks(4096).enumerate().map(|(i, page)| (page, loc.further(i as u64 * 4096))).collect();
+            let verdicts = judge(&pages, Some(hash), &mut known, &files);
+            let numbers: Vec<u64> = verdicts
+                .iter()
+                .map(|verdict| {
+                    next += u64::from(*verdict == Verdict::New);
+                    next - 1
+                })
+                .collect();
+            known.settle(|index| numbers.get(index).copied());
+            all.push(verdicts);
+        }
+        all
+    }
+
+    const fn store(page: u64) -> Verdict {
+        Verdict::Same(Home::Store { ancestor: 0, page })
+    }
+
+    #[test]
+    fn equal_pages_are_found() {
+        use Verdict::{New, Zero};
+        let window = |index| Verdict::Same(Home::Window(index));
+        let all = judged(&[&[1, 0, 2, 1], &[2, 3, 2, 0, 3]], hash);
+        assert_eq!(all, [vec![New, Zero, New, window(0)], vec![store(101), New, store(101), Zero, window(1)]]);
+    }
+
+    #[test]
+    fn pages_whose_hashes_collide_are_not_taken_for_equal() {
+        use Verdict::{New, Zero};
+        let window = |index| Verdict::Same(Home::Window(index));
+        // all have the same: only what is equal to the first is shared
+        let all = judged(&[&[1, 0, 2, 1], &[2, 3, 1, 0, 3]], |_| 7);
+        assert_eq!(all, [vec![New, Zero, New, window(0)], vec![New, New, store(100), Zero, New]]);
+        // and those whose lower bits are the same take each other's place
+        let all = judged(&[&[1, 2, 1, 2, 2]], |page| u64::from(page.first().copied().unwrap_or(0)) << 40);
+        assert_eq!(all, [vec![New, New, New, New, window(3)]]);
+    }
+}
