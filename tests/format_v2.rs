@@ -462,7 +462,7 @@ fn blocks_agree_with_the_schema() {
     bytes.extend([9; 7]);
     let fields = proto2::fields(&bytes[24..]).unwrap();
     let found: Vec<u32> = fields.iter().map(|field| field.number).collect();
-    let declared: Vec<u32> = message.field.iter().map(|field| field.number() as u32).collect();
+    let declared: Vec<u32> = message.field.iter().map(|field| field.number().cast_unsigned()).collect();
     assert_eq!(found, declared);
     for (field, declared) in fields.iter().zip(&message.field) {
         let fits = match (field.value, declared.r#type()) {

@@ -12,6 +12,7 @@ pub mod oracle;
 pub mod pagemap;
 pub mod process;
 pub mod proto2;
+pub mod protoc;
 pub mod random;
 pub mod rng;
 pub mod synthetic;
