@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::corpus;
+use icecore::base::report::{Cancel, Silent};
+use icecore::tool::convert::pages::{Compression, PageOptions};
+use icecore::tool::convert::{Convert, Target, convert};
 
 /// What is said before the name of the dump, and the name of the golden file.
 const VERBS: [(&[&str], &str); 28] = [
@@ -69,45 +72,88 @@ fn difference(expected: &str, found: &str) -> String {
     }
 }
 
+/// The words of a row for a dump of this name.
+fn words<'a>(row: &[&'a str], dump: &'a str, first: &'a str) -> Vec<&'a str> {
+    // the dump is behind the words, unless they say where it is
+    let is_last = !row.contains(&"DUMP");
+    let words = row.iter().chain(is_last.then_some(&"DUMP")).map(|word| match *word {
+        "FIRST" => first,
+        "DUMP" => dump,
+        word => word,
+    });
+    words.collect()
+}
+
+fn first_task(directory: &Path) -> String {
+    icecore::Checkpoint::open(directory).unwrap().tasks().unwrap()[0].pid().to_string()
+}
+
+/// What is wrong with an answer.
+fn compare(output: Output, golden: &Path, place: &str) -> Option<String> {
+    let told = if output.stdout.is_empty() { NO_MOUNTS } else { "" };
+    assert_eq!(String::from_utf8_lossy(&output.stderr), told, "{place}");
+    assert_eq!(output.status.code(), Some(0), "{place}");
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert!(!found.chars().any(|c| c.is_control() && c != '\n'), "{place}: control characters");
+    if is_blessing() {
+        fs::create_dir_all(golden.parent().unwrap()).unwrap();
+        fs::write(golden, found).unwrap();
+        return None;
+    }
+    let expected = fs::read_to_string(golden).unwrap_or_default();
+    (expected != found).then(|| format!("{place}: {}", difference(&expected, &found)))
+}
+
+const BLESS: &str = "If that is right: ICECORE_BLESS=1 cargo test --test matrix, and look at the difference.";
+
 #[test]
 fn every_question_on_every_dump() {
     let mut problems = Vec::new();
     for directory in corpus::dumps(&corpus::data()) {
         let name = directory.file_name().unwrap().to_str().unwrap();
-        let first = icecore::Checkpoint::open(&directory).unwrap().tasks().unwrap()[0].pid().to_string();
-        for (words, file) in VERBS {
-            // the dump is behind the words, unless they say where it is
-            let is_last = !words.contains(&"DUMP");
-            let words = words.iter().chain(is_last.then_some(&"DUMP")).map(|word| match *word {
-                "FIRST" => &*first,
-                "DUMP" => name,
-                word => word,
-            });
-            let words: Vec<&str> = words.collect();
-            let output = icecore(&words);
+        let first = first_task(&directory);
+        for (row, file) in VERBS {
+            let words = words(row, name, &first);
             let place = format!("{name}: {}", words.join(" "));
-            let told = if output.stdout.is_empty() { NO_MOUNTS } else { "" };
-            assert_eq!(String::from_utf8_lossy(&output.stderr), told, "{place}");
-            assert_eq!(output.status.code(), Some(0), "{place}");
-            let found = String::from_utf8(output.stdout).unwrap();
-            assert!(!found.chars().any(|c| c.is_control() && c != '\n'), "{place}: control characters");
-            let path = golden().join(name).join(file);
-            if is_blessing() {
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(&path, found).unwrap();
-            } else {
-                let expected = fs::read_to_string(&path).unwrap_or_default();
-                if expected != found {
-                    problems.push(format!("{place}: {}", difference(&expected, &found)));
+            problems.extend(compare(icecore(&words), &golden().join(name).join(file), &place));
+        }
+    }
+    assert!(problems.is_empty(), "{}\n\n{BLESS}", problems.join("\n"));
+}
+
+/// The same dumps as version 2 of the format, in each form, have the same answers; but what is said of the files.
+#[test]
+fn every_question_on_version_2() {
+    let usual = PageOptions::default();
+    let packed = PageOptions { compression: Compression::Zstd(1), ..usual.clone() };
+    let mut problems = Vec::new();
+    for directory in corpus::dumps(&corpus::data()) {
+        let name = directory.file_name().unwrap().to_str().unwrap();
+        let first = first_task(&directory);
+        for (form, pages) in [("bundle", &usual), ("packed", &packed), ("images", &usual)] {
+            let folder = tempfile::tempdir().unwrap();
+            // under its own name, which answers repeat
+            let path = folder.path().join(name);
+            let target = if form == "images" { Target::Images(&path) } else { Target::Bundle(&path) };
+            let options = Convert { pages: pages.clone(), ..Convert::default() };
+            convert(&directory, target, &options, (&Silent, &Cancel::default())).unwrap();
+            for (row, file) in VERBS {
+                let words = words(row, name, &first);
+                let program = env!("CARGO_BIN_EXE_icecore");
+                let output = Command::new(program).args(&words).current_dir(folder.path()).output().unwrap();
+                let place = format!("{name} ({form}): {}", words.join(" "));
+                let golden = golden().join(name);
+                if row[0] != "info" {
+                    if !is_blessing() {
+                        problems.extend(compare(output, &golden.join(file), &place));
+                    }
+                } else if form == "bundle" {
+                    problems.extend(compare(output, &golden.join(format!("v2-{file}")), &place));
                 }
             }
         }
     }
-    assert!(
-        problems.is_empty(),
-        "{}\n\nIf that is right: ICECORE_BLESS=1 cargo test --test matrix, and look at the difference.",
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "{}\n\n{BLESS}", problems.join("\n"));
 }
 
 #[test]

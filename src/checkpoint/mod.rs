@@ -42,6 +42,7 @@ pub mod watch;
 
 pub use space::AddressSpace;
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
@@ -52,8 +53,11 @@ use crate::base::{Error, Limits, Listing, Result};
 use crate::image::{Image, Kind};
 use crate::memory::Parents;
 use crate::object::Object;
-use crate::source::Source;
+use crate::object::upgrade::V1Files;
+use crate::object::upgrade::source::{is_images, open_bundle};
+use crate::source::bundle::Bundle;
 use crate::source::dir::Dir;
+use crate::source::{Source, spool};
 
 /// How to open a checkpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +93,7 @@ pub struct ImageName {
 /// ```
 pub struct Checkpoint {
     source: Arc<dyn Source>,
+    v1_files: Option<Arc<V1Files>>,
     images: Vec<ImageName>,
     parents: Parents,
     limits: Limits,
@@ -108,17 +113,40 @@ struct Cache {
 }
 
 impl Checkpoint {
-    /// Opens a directory of images.
+    /// Opens a directory of images; or a checkpoint of version 2 of the format: a bundle, a directory of `.criu` files,
+    /// or `-` for standard input.
     ///
-    /// Errors: it is not there or cannot be listed.
+    /// Errors: it is not there or cannot be listed; it is no checkpoint.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, Options::default())
     }
 
-    /// Opens a directory of images with other limits, or without maps.
+    /// Opens what [`open`](Self::open) does with other limits, or without maps.
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let dir = Dir::open(path.as_ref(), options.access, options.limits)?;
-        Ok(Self::from_source(Arc::new(dir), options.limits))
+        let (path, access, limits) = (path.as_ref(), options.access, options.limits);
+        if path == Path::new("-") {
+            let bytes = spool::read(std::io::stdin().as_fd(), "standard input", access, &limits)?;
+            return Ok(Self::from_v1_files(V1Files::open(
+                Bundle::from_bytes("standard input", bytes, limits)?,
+                access,
+            )?));
+        }
+        if path.is_dir() && is_images(path) || !path.exists() {
+            return Ok(Self::from_source(Arc::new(Dir::open(path, access, limits)?), limits));
+        }
+        Ok(Self::from_v1_files(V1Files::open(open_bundle(path, access, limits)?, access)?))
+    }
+
+    /// A checkpoint of version 2.
+    pub fn from_v1_files(files: V1Files) -> Self {
+        let limits = *files.limits();
+        let files = Arc::new(files);
+        Self { v1_files: Some(files.clone()), ..Self::from_source(files, limits) }
+    }
+
+    /// Of a checkpoint of version 2, the files of version 1 that it stands for.
+    pub fn v1_files(&self) -> Option<&Arc<V1Files>> {
+        self.v1_files.as_ref()
     }
 
     /// Opens what a source holds.
@@ -133,7 +161,7 @@ impl Checkpoint {
             .collect();
         images.sort_unstable();
         let parents = Parents::of(source.clone());
-        Self { source, images, parents, limits, cache: Cache::default() }
+        Self { source, v1_files: None, images, parents, limits, cache: Cache::default() }
     }
 
     /// Where its images come from.

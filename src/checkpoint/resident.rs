@@ -86,6 +86,9 @@ impl Checkpoint {
 
     /// Bytes of a page; `None` where nothing says, as in pre-dumps.
     pub(crate) fn known_page_size(&self) -> Option<u64> {
+        if let Some(size) = self.v1_files().and_then(|files| files.head().page_size) {
+            return Some(size);
+        }
         *self.cache.page_size.get_or_init(|| {
             let told = self.images_of(Kind::Mm).first().and_then(|name| {
                 let entry = self.open_image(name).ok()?.get(0).ok()?.decode::<v1::MmEntry>().ok()?;

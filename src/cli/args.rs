@@ -57,6 +57,8 @@ pub(crate) enum Verb {
     Show(ShowImages),
     /// Write ELF core files of tasks, for gdb
     Core(CoreFiles),
+    /// Convert a checkpoint between version 1 of the format and version 2
+    Convert(super::convert::ConvertTo),
     /// Do what crit does, with its options and output
     Crit(Crit),
     /// Write completions for a shell to standard output

@@ -8,6 +8,7 @@
 mod args;
 mod arguments;
 mod completions;
+mod convert;
 mod coredump;
 mod crit;
 mod diff;
@@ -97,6 +98,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Diff(options) => diff::diff(&options),
         Verb::Show(options) => show::show(&options),
         Verb::Core(options) => coredump::core(&options),
+        Verb::Convert(options) => convert::convert(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

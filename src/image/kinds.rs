@@ -223,6 +223,16 @@ impl Kind {
         KINDS.get((self as usize).wrapping_sub(1)).unwrap_or(&UNKNOWN)
     }
 
+    /// Its number in version 2 of the format.
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The kind with a number of version 2; `None` for version 2's own.
+    pub fn from_number(number: u32) -> Option<Kind> {
+        KINDS.get(usize::try_from(number).ok()?.checked_sub(1)?).map(|row| row.kind)
+    }
+
     /// Its unique name, such as `PAGEMAP_SHMEM`.
     pub fn name(self) -> &'static str {
         self.row().name

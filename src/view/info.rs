@@ -11,12 +11,16 @@ use crate::checkpoint::inventory::{DumpStats, Inventory};
 use crate::checkpoint::namespace::NamespaceKind;
 use crate::checkpoint::task::{State, Task};
 use crate::image::{Kind, Status};
+use crate::object::upgrade::V1Files;
 
 /// What a dump is.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Info {
     /// Where it is.
     pub path: String,
+    /// Of version 2 of the format, what its files say of themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
     /// Version of its images as CRIU's sources call it: `v1.1`.
     pub image_version: Option<&'static str>,
     /// Whether it holds memory alone, taken while the tasks ran on.
@@ -49,6 +53,23 @@ pub struct Info {
     pub bytes: u64,
     /// What is odd about it.
     pub warnings: Vec<String>,
+}
+
+/// What files of version 2 of the format say of themselves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Container {
+    /// The version.
+    pub version: u32,
+    /// The number that all its images have.
+    pub dump: String,
+    /// What wrote it.
+    pub writer: Option<String>,
+    /// Bytes of a page.
+    pub page_size: Option<u64>,
+    /// Images.
+    pub images: usize,
+    /// Blocks of pages.
+    pub blocks: usize,
 }
 
 /// The first task of a dump.
@@ -116,6 +137,10 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
     let out = &mut Once::new(out);
     let mut info = Info { path: dump.source().name().to_owned(), ..Info::default() };
     count_files(dump, &mut info);
+    if let Some(files) = dump.v1_files() {
+        info.container = Some(container(files));
+        info.warnings.extend(files.bundle_warnings().map(ToString::to_string));
+    }
     if let Some(inventory) = out.ok(dump.inventory())? {
         info.image_version = match inventory.img_version {
             1 => Some("v1.0"),
@@ -156,6 +181,18 @@ pub fn info(dump: &Checkpoint, out: &mut impl Rows<Info>) -> Result<()> {
     }
     warn(dump, &mut info);
     out.row(info)
+}
+
+fn container(files: &V1Files) -> Container {
+    let (head, bundle) = (files.head(), files.container());
+    Container {
+        version: 2,
+        dump: format!("{:016x}", bundle.dump()),
+        writer: head.writer.clone(),
+        page_size: head.page_size,
+        images: bundle.images().count(),
+        blocks: bundle.blocks().map_or(0, |blocks| blocks.len()),
+    }
 }
 
 fn count_files(dump: &Checkpoint, info: &mut Info) {
@@ -242,6 +279,12 @@ impl Card for Info {
         };
         fact("Checkpoint", vec![Cell::text(crate::base::name::harmless(&self.path))]);
         fact("Kind", vec![Cell::text(self.kind())]);
+        if let Some(container) = &self.container {
+            let writer =
+                container.writer.as_ref().map(|writer| format!(", by {}", crate::base::name::harmless(writer)));
+            let text = format!("version {}, dump {}{}", container.version, container.dump, writer.unwrap_or_default());
+            fact("Format", vec![Cell::text(text)]);
+        }
         if let Some(root) = &self.root {
             let mut text = format!("{} {}", root.pid, root.comm);
             if let Some(exe) = &root.exe {

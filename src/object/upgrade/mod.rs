@@ -23,14 +23,17 @@ mod leader;
 mod locks;
 mod mqueue;
 mod number;
+pub mod pagemap;
 mod payload;
 mod queues;
 pub mod schema;
+pub mod source;
 mod tree;
 mod up;
 mod write;
 
 pub use schema::{KindRow, Layout, Message, Type};
+pub use source::V1Files;
 
 use crate::base::{Limits, Result};
 use crate::object::check::Broken;

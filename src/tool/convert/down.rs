@@ -1,0 +1,89 @@
+//! A checkpoint of version 2 to a directory of files of version 1.
+
+use std::ffi::OsStr;
+use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::base::batch::Batch;
+use crate::base::made::Made;
+use crate::base::report::{Cancel, Progress};
+use crate::base::sink::Sink;
+use crate::base::{Error, Result};
+use crate::object::upgrade::V1Files;
+use crate::object::upgrade::source::Entry;
+use crate::tool::convert::{Counts, stop};
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 256 << 10;
+/// Files that are made at once.
+const WINDOW: usize = 256;
+
+/// Makes the directory `target` and writes all files of version 1 into it. They appear together.
+///
+/// Errors: `target` is there and not empty; an image is broken; the target cannot be written. Nothing is then left.
+pub(super) fn write(
+    files: &V1Files,
+    target: &Path,
+    pages: impl Fn(&Entry, &mut dyn Write) -> Result<()> + Sync,
+    (progress, cancel): (&dyn Progress, &Cancel),
+    counts: &mut Counts,
+) -> Result<()> {
+    let made = Made::make(target)?;
+    let mut others = std::fs::read_dir(target)
+        .map_err(|error| Error::io("cannot list", error).in_image(target.to_string_lossy()))?;
+    if others.next().is_some() {
+        return Err(Error::usage("is not empty, expected a directory to write into").in_image(target.to_string_lossy()));
+    }
+    let mut directories = Vec::new();
+    for entry in files.entries().iter().filter(|entry| entry.is_directory) {
+        let path = place(target, &entry.name);
+        directories.push(Made::make(&path)?);
+    }
+    let total = files.entries().len() as u64;
+    let mut batch = Batch::default();
+    let plain: Vec<&Entry> =
+        files.entries().iter().filter(|entry| entry.link.is_none() && !entry.is_directory).collect();
+    for window in plain.chunks(WINDOW) {
+        stop(cancel)?;
+        let sinks: Vec<Result<Sink>> = window
+            .par_iter()
+            .map(|entry| {
+                let path = place(target, &entry.name);
+                let mut sink = Sink::create(&path)?;
+                sink.only_for_owner()?;
+                if files.pages_of(&entry.name).is_some() {
+                    pages(entry, &mut sink)?;
+                } else {
+                    let failed = |error| Error::io("cannot write", error).in_image(path.to_string_lossy());
+                    let mut out = BufWriter::with_capacity(BUFFER, &mut sink);
+                    files.write(&entry.name, &mut out)?;
+                    out.flush().map_err(failed)?;
+                }
+                Ok(sink)
+            })
+            .collect();
+        for sink in sinks {
+            batch.add(sink?)?;
+            counts.files = counts.files.saturating_add(1);
+        }
+        progress.advance(counts.files, total);
+    }
+    batch.commit()?;
+    for entry in files.entries() {
+        if let Some(link) = &entry.link {
+            let path = place(target, &entry.name);
+            std::os::unix::fs::symlink(OsStr::from_bytes(link), &path)
+                .map_err(|error| Error::io("cannot make the link", error).in_image(path.to_string_lossy()))?;
+        }
+    }
+    directories.into_iter().for_each(Made::keep);
+    made.keep();
+    Ok(())
+}
+
+fn place(target: &Path, name: &[u8]) -> PathBuf {
+    target.join(OsStr::from_bytes(name.strip_suffix(b"/").unwrap_or(name)))
+}

@@ -1,0 +1,138 @@
+//! Where images of version 2 are written to: one file, standard output, or a file for each image.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Stdout, Write};
+use std::path::{Path, PathBuf};
+
+use crate::base::batch::Batch;
+use crate::base::made::Made;
+use crate::base::sink::Sink;
+use crate::base::{Error, Result};
+use crate::object::upgrade::schema::KindRow;
+use crate::source::bundle::Turn;
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 1 << 20;
+
+/// What a [`Writer`](crate::source::bundle::Writer) writes to.
+pub(super) enum Output {
+    Bundle(BufWriter<Sink>),
+    Stream(BufWriter<Stdout>),
+    Images(Images),
+}
+
+/// A directory of files, one for each image, which appear together.
+pub(super) struct Images {
+    directory: PathBuf,
+    made: Made,
+    /// Those that are not complete, with what they have so far.
+    open: BTreeMap<(u32, u64), (BufWriter<Sink>, u64)>,
+    current: Option<(u32, u64)>,
+    done: Batch,
+}
+
+impl Output {
+    /// A file that appears when it is complete; only its owner may read it.
+    ///
+    /// Errors: it cannot be made.
+    pub(super) fn bundle(path: &Path) -> Result<Self> {
+        let sink = Sink::create(path)?;
+        sink.only_for_owner()?;
+        Ok(Self::Bundle(BufWriter::with_capacity(BUFFER, sink)))
+    }
+
+    /// Standard output.
+    pub(super) fn stream() -> Self {
+        Self::Stream(BufWriter::with_capacity(BUFFER, io::stdout()))
+    }
+
+    /// A directory, which is made if it is not there.
+    ///
+    /// Errors: it cannot be made, or something is in it.
+    pub(super) fn images(path: &Path) -> Result<Self> {
+        let made = Made::make(path)?;
+        let failed = |error| Error::io("cannot list", error).in_image(path.to_string_lossy());
+        if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
+            return Err(
+                Error::usage("is not empty, expected a directory to write into").in_image(path.to_string_lossy())
+            );
+        }
+        let directory = path.to_path_buf();
+        Ok(Self::Images(Images { directory, made, open: BTreeMap::new(), current: None, done: Batch::default() }))
+    }
+
+    /// What comes next belongs to this image. Gives where its file stands; none where all images are in one file.
+    ///
+    /// Errors: the file cannot be made.
+    pub(super) fn turn(&mut self, turn: Turn) -> Result<Option<u64>> {
+        let Self::Images(images) = self else { return Ok(None) };
+        let (kind, id) = match turn {
+            Turn::To(kind, id) => (kind, id),
+            Turn::From(kind, id) => return images.done(kind, id).map(|()| None),
+        };
+        images.current = Some((kind, id));
+        if let Some((_, length)) = images.open.get(&(kind, id)) {
+            return Ok(Some(*length));
+        }
+        let name = KindRow::by_number(kind).map_or_else(|| format!("{kind}-{id}.criu"), |row| row.file_name(id));
+        let sink = Sink::create(&images.directory.join(name))?;
+        sink.only_for_owner()?;
+        images.open.insert((kind, id), (BufWriter::with_capacity(BUFFER, sink), 0));
+        Ok(Some(0))
+    }
+
+    /// All is written: it appears.
+    ///
+    /// Errors: what is left cannot be written, synced or put in place.
+    pub(super) fn finish(self) -> Result<()> {
+        match self {
+            Self::Bundle(file) => file.into_inner().map_err(|error| failed(error.into_error()))?.finish(),
+            Self::Stream(mut file) => file.flush().map_err(failed),
+            Self::Images(mut images) => {
+                for (_, (file, _)) in std::mem::take(&mut images.open) {
+                    images.done.add(file.into_inner().map_err(|error| failed(error.into_error()))?)?;
+                }
+                images.done.commit()?;
+                images.made.keep();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Images {
+    /// An image is complete.
+    fn done(&mut self, kind: u32, id: u64) -> Result<()> {
+        let Some((file, _)) = self.open.remove(&(kind, id)) else { return Ok(()) };
+        self.current = None;
+        self.done.add(file.into_inner().map_err(|error| failed(error.into_error()))?)
+    }
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::io("cannot write", error)
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Bundle(file) => file.write(bytes),
+            Self::Stream(file) => file.write(bytes),
+            Self::Images(images) => {
+                let current = images.current.and_then(|image| images.open.get_mut(&image));
+                let Some((file, length)) = current else { return Err(io::ErrorKind::BrokenPipe.into()) };
+                let written = file.write(bytes)?;
+                *length = length.saturating_add(written as u64);
+                Ok(written)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Bundle(file) => file.flush(),
+            Self::Stream(file) => file.flush(),
+            Self::Images(images) => images.open.values_mut().try_for_each(|(file, _)| file.flush()),
+        }
+    }
+}
