@@ -10,9 +10,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::corpus;
-use icecore::image::Shape;
-use icecore::object::upgrade::image::{Context, Converted, Put, Rec, down_image, session, takes_session, up_image};
+use common::rng::Rng;
+use common::writer::{File, message};
+use common::{corpus, random};
+use icecore::image::{KINDS, Shape, kinds};
+use icecore::object::upgrade::image::{
+    Context, Converted, Put, Rec, Session, down_image, session, takes_session, up_empty, up_image,
+};
 use icecore::{Image, Kind, Limits, Result};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -194,6 +198,270 @@ fn images_alone_come_back() {
             assert_eq!(converted.raw, 0, "{}", path.display());
             assert!(down(kind, image.id(), &records, &context).unwrap() == bytes, "{}", path.display());
             assert!(kind.row().shape != Shape::Raw || records.0.len() <= 1);
+        }
+    }
+}
+
+/// A tree of processes 1 to 3 whose cores take their sessions.
+fn some_context() -> Context<'static> {
+    Context::of(Limits::default(), |pid| Ok((1..=3).contains(&pid).then_some(Session { sid: 7, pgid: pid + 1 })))
+}
+
+/// There and back; `None` if it is refused or cannot be opened.
+fn there_and_back(name: &str, bytes: &[u8], context: &Context<'_>) -> Option<Converted> {
+    let image = open(name, bytes.to_vec()).ok()?;
+    let Some((records, converted)) = up(&image, context) else {
+        assert!(bytes.len() > 1 << 20, "{name}: refused: {bytes:02x?}");
+        return None;
+    };
+    let back = down(image.kind(), image.id(), &records, context);
+    match back {
+        Ok(back) => assert!(back == bytes, "{name}: differs: {bytes:02x?}\n{back:02x?}\n{:02x?}", records.0),
+        Err(error) => panic!("{name}: {error}: {bytes:02x?}"),
+    }
+    Some(converted)
+}
+
+/// Kinds whose images have entries, but pagemaps.
+fn framed() -> impl Iterator<Item = &'static kinds::Row> {
+    KINDS.iter().filter(|row| {
+        row.shape.is_framed() && row.magic != 0 && !matches!(row.kind, Kind::Pagemap | Kind::PagemapShmem)
+    })
+}
+
+fn file_name(row: &kinds::Row, id: u64) -> String {
+    row.kind.file_name(id).or_else(|| row.kind.file_name(id % 2)).unwrap()
+}
+
+#[test]
+fn random_images_come_back() {
+    let generator = random::Generator::new();
+    let (alone, together) = (Context::alone(Limits::default()), some_context());
+    let (mut objects, mut raw) = (0, 0);
+    for row in framed() {
+        let mut of_kind = 0;
+        for seed in 0..40 {
+            let mut rng = Rng::new(seed * 1000 + row.kind as u64);
+            let single = row.shape == Shape::Single;
+            let file = random::image(&generator, &mut rng, row.kind.magic_name(), row.messages, single);
+            let context = if seed % 2 == 0 { &alone } else { &together };
+            let done = there_and_back(&file_name(row, seed % 4), &file.0, context);
+            let done = done.unwrap_or_else(|| panic!("{} {seed}: refused", row.name));
+            objects += done.objects;
+            of_kind += done.raw;
+        }
+        if of_kind > 0 {
+            eprintln!("{}: {of_kind} raw", row.name);
+        }
+        raw += of_kind;
+    }
+    eprintln!("{objects} objects, {raw} raw");
+    assert!(objects > 1000 && raw * 20 < objects, "{raw} of {objects} raw");
+}
+
+/// Bytes changed, cut, doubled, put in and added.
+fn mutated(rng: &mut Rng, bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    for _ in 0..=rng.below(3) {
+        let at = rng.below(out.len().max(1));
+        match rng.below(7) {
+            0 => out.truncate(at),
+            1 => {
+                let length = rng.below(40);
+                out.extend(rng.bytes(length));
+            }
+            2 if out.len() > 4 => drop(out.drain(..4)),
+            3 => out.extend_from_slice(&bytes[at.min(bytes.len())..]),
+            4 => out.insert(at.min(out.len()), rng.next() as u8),
+            _ if !out.is_empty() => out[at] ^= 1 << rng.below(8),
+            _ => {}
+        }
+    }
+    out
+}
+
+#[test]
+fn odd_images_come_back_or_are_refused() {
+    let generator = random::Generator::new();
+    let context = some_context();
+    let (mut refused, mut raw, mut fine) = (0, 0, 0);
+    for row in framed() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed * 1000 + row.kind as u64 + 500);
+            let single = row.shape == Shape::Single;
+            let file = random::image(&generator, &mut rng, row.kind.magic_name(), row.messages, single);
+            let bytes = mutated(&mut rng, &file.0);
+            match there_and_back(&file_name(row, seed % 4), &bytes, &context) {
+                None => refused += 1,
+                Some(done) if done.raw > 0 => raw += 1,
+                Some(_) => fine += 1,
+            }
+        }
+    }
+    eprintln!("{fine} fine, {raw} with raw ones, {refused} refused");
+    assert!(fine > refused && raw > 100);
+}
+
+#[test]
+fn every_cut_of_an_image_comes_back() {
+    let generator = random::Generator::new();
+    let context = some_context();
+    for row in framed() {
+        let mut rng = Rng::new(row.kind as u64);
+        let file = random::image(&generator, &mut rng, row.kind.magic_name(), row.messages, row.shape == Shape::Single);
+        for length in 8..file.0.len().min(600) {
+            let name = file_name(row, 1);
+            assert!(there_and_back(&name, &file.0[..length], &context).is_some(), "{name} cut to {length}");
+        }
+    }
+}
+
+#[test]
+fn oddities() {
+    let context = Context::alone(Limits::default());
+    let raw = |name: &str, bytes: &[u8]| there_and_back(name, bytes, &context).map(|done| done.raw);
+    let fs = message().uint(1, 16).uint(2, 17).uint(3, 18);
+    // an empty array, v1.0 framing, a second entry where one is read, garbage behind it
+    assert_eq!(raw("files.img", &File::new("FILES").0), Some(0));
+    assert_eq!(raw("fs-1.img", &File::v1_0("FS").entry(&fs).0), Some(0));
+    assert_eq!(raw("fs-1.img", &File::new("FS").entry(&fs).entry(&fs).0), Some(0));
+    assert_eq!(raw("fs-1.img", &File::new("FS").entry(&fs).raw([1, 2, 3]).0), Some(0));
+    assert_eq!(raw("inventory.img", &File::default().word(0x5456_4319).word(0x5831_3116).entry(&fs).0), Some(0));
+    // fields in another order, a long varint, a field twice
+    assert_eq!(raw("fs-1.img", &File::new("FS").entry(&message().uint(2, 17).uint(1, 16).uint(3, 1)).0), Some(1));
+    assert_eq!(raw("fs-1.img", &File::new("FS").entry(&message().raw([8, 0x81, 0]).uint(2, 1)).0), Some(1));
+    assert_eq!(raw("fs-1.img", &File::new("FS").entry(&message().uint(1, 1).uint(1, 2)).0), Some(1));
+    // padding that is not zero
+    let sem = message().message(1, &message().uint(1, 0)).uint(2, 1);
+    assert_eq!(raw("ipcns-sem-1.img", &File::new("IPCNS_SEM").entry(&sem).raw([5, 0, 1, 2, 3, 4, 5, 6]).0), Some(0));
+    // raw kinds, plugins, pages of long ago
+    for name in ["route-1.img", "tmpfs-dev-1.tar.gz.img", "iptables-1.img", "pages-shmem-4.img"] {
+        for bytes in [&b""[..], b"x", &[7; 3 << 20]] {
+            assert_eq!(raw(name, bytes), Some(0), "{name}");
+        }
+    }
+    let dmabuf = File::default().long_word(2).raw([8, 1]);
+    assert_eq!(raw("amdgpu-dmabuf_3.img", &dmabuf.0), Some(0));
+    assert_eq!(raw("amdgpu-dmabuf_3.img", &dmabuf.clone().raw([9; 5]).0), Some(0));
+    assert_eq!(raw("amdgpu-dmabuf_3.img", &dmabuf.0[..5]), Some(0));
+    assert_eq!(raw("amdgpu-dmabuf_3.img", &File::default().long_word(1 << 40).raw([8, 1]).0), Some(0));
+    // much behind the last entry, and a long message
+    assert_eq!(raw("fs-1.img", &File::new("FS").entry(&fs).raw(vec![1; 2 << 20]).0), None);
+    assert_eq!(raw("files.img", &File::new("FILES").entry(&message().bytes(99, vec![1; 30 << 20])).0), None);
+    let mut records = Records::default();
+    up_empty(&mut records).unwrap();
+    assert_eq!(down(Kind::Fs, 1, &records, &context).unwrap(), b"");
+}
+
+#[test]
+fn payloads_of_every_length_come_back() {
+    let context = Context::alone(Limits::default());
+    let mut rng = Rng::new(1);
+    for length in [0, 1, 4095, 4096, 4097, 65_536, 1 << 20, (1 << 20) + 1, 3 << 20] {
+        let (text, size) = (rng.bytes(length), length as u64);
+        let entry = message().uint(1, 3).uint(2, size);
+        let ghost = message().uint(1, 0).uint(2, 0).uint(3, 0o100_644).uint(4, 1).uint(5, 2);
+        let ipc = message().uint(1, 1).uint(2, 0).uint(3, 0).uint(4, 0).uint(5, 0).uint(6, 0).uint(7, 1);
+        let tcp = message().uint(1, size).uint(2, 1).uint(3, size).uint(4, 1);
+        let bpf = message().uint(1, 1).uint(2, size).uint(3, 3).uint(4, 1);
+        let files = [
+            ("pipes-data.img", File::new("PIPES_DATA").entry(&entry).raw(&text).entry(&entry).raw(&text)),
+            ("tcp-stream-a.img", File::new("TCP_STREAM").entry(&tcp).raw(&text).raw(&text)),
+            ("bpfmap-data.img", File::new("BPFMAP_DATA").entry(&bpf).raw(&text).raw([1, 2, 3])),
+            ("ghost-file-1.img", File::new("GHOST_FILE").entry(&ghost).raw(&text)),
+            (
+                "ghost-file-1.img",
+                File::new("GHOST_FILE")
+                    .entry(&ghost.clone().uint(9, 1).uint(10, 99))
+                    .entry(&message().uint(1, size).uint(2, 4096))
+                    .raw(&text)
+                    .entry(&message().uint(1, 2).uint(2, 1 << 30))
+                    .raw("ab"),
+            ),
+            (
+                "ipcns-sem-1.img",
+                File::new("IPCNS_SEM")
+                    .entry(&message().message(1, &ipc).uint(2, size / 2))
+                    .padded(&text[..length / 2 * 2], 8),
+            ),
+            (
+                "ipcns-shm-1.img",
+                File::new("IPCNS_SHM").entry(&message().message(1, &ipc).uint(2, size)).padded(&text, 4),
+            ),
+            (
+                "ipcns-msg-1.img",
+                File::new("IPCNS_MSG")
+                    .entry(&message().message(1, &ipc).uint(2, 16384).uint(3, 2))
+                    .queued(1, &text)
+                    .queued(2, b""),
+            ),
+        ];
+        for (name, file) in files {
+            let done = there_and_back(name, &file.0, &context);
+            assert_eq!(done.map(|done| done.raw), Some(0), "{name} with {length}");
+        }
+    }
+}
+
+#[test]
+fn as_many_threads_as_there_are_the_records_are_the_same() {
+    let mut file = File::new("FILES");
+    for id in 1..60_000 {
+        let reg = message().uint(1, id).uint(2, 0o100_000).uint(3, 0).message(5, &message().uint(1, 0)).bytes(6, "/x");
+        let pipe = message().uint(1, id).uint(2, id).uint(3, 1).message(4, &message().uint(1, 0));
+        let (ty, member, inner) = if id % 1000 < 900 { (1, 3, reg) } else { (2, 18, pipe) };
+        file = file.entry(&message().uint(1, ty).uint(2, id).message(member, &inner));
+    }
+    let image = open("files.img", file.0.clone()).unwrap();
+    let context = Context::alone(Limits::default());
+    let of = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| up(&image, &context).unwrap())
+    };
+    let (one, many) = (of(1), of(5));
+    assert!(one.0.0 == many.0.0);
+    assert_eq!(one.1, Converted { objects: 59_999, raw: 0 });
+    assert!(one.0.0.len() > 100 && one.0.0.iter().all(|(.., payload)| payload.len() <= 70_000));
+    assert!(down(Kind::Files, 0, &one.0, &context).unwrap() == file.0);
+}
+
+#[test]
+fn hostile_records_are_refused_or_become_something() {
+    let generator = random::Generator::new();
+    let context = some_context();
+    let all: Vec<u32> = (0..16).chain(64..66).chain(80..150).chain([1 << 31, u32::MAX]).collect();
+    for row in KINDS {
+        for seed in 0..60 {
+            let mut rng = Rng::new(seed * 1000 + row.kind as u64 + 77);
+            let mut records = Records::default();
+            if row.shape.is_framed() && row.magic != 0 {
+                let single = row.shape == Shape::Single;
+                let file = random::image(&generator, &mut rng, row.kind.magic_name(), row.messages, single);
+                let name = row.kind.file_name(1).unwrap();
+                if let Some((found, _)) = open(&name, file.0).ok().and_then(|image| up(&image, &context)) {
+                    records = found;
+                }
+            }
+            let length = rng.below(40);
+            records.0.push((*rng.pick(&all), rng.below(3) as u32, rng.bytes(length)));
+            for _ in 0..rng.below(4) {
+                let at = rng.below(records.0.len());
+                match rng.below(5) {
+                    0 => records.0[at].0 = *rng.pick(&all),
+                    1 => records.0[at].1 = rng.next() as u32,
+                    2 => records.0[at].2 = mutated(&mut rng, &records.0[at].2.clone()),
+                    3 => drop(records.0.remove(at)),
+                    _ => records.0.push(records.0[at].clone()),
+                }
+                if records.0.is_empty() {
+                    break;
+                }
+            }
+            let given: usize = records.0.iter().map(|(.., payload)| payload.len()).sum();
+            let mut out = Vec::new();
+            let _ = down_image(row.kind, 1, &mut records.iter(), &context, &mut out);
+            assert!(out.len() <= given * 16 + 64, "{}: {given} bytes became {}", row.name, out.len());
+            let _ = session(&mut records.iter());
         }
     }
 }

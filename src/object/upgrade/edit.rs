@@ -77,10 +77,13 @@ pub(super) fn last_number(message: &[u8], number: u32) -> Result<Option<u64>> {
     crate::wire::field::last_varint(message, number).map_err(wire)
 }
 
+/// Fields that code fills, by the numbers behind `#`.
+pub(super) type Filled<'a> = Vec<(u32, Value<'a>)>;
+
 /// The fields that code fills, by the numbers behind `#`, and the message without them.
 ///
 /// Errors: it is no protobuf message.
-pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, Vec<(u32, Value<'_>)>)> {
+pub(super) fn split(message: &[u8]) -> Result<(Vec<u8>, Filled<'_>)> {
     let mut bare = Vec::with_capacity(message.len());
     let mut filled = Vec::new();
     for field in Fields::new(message) {

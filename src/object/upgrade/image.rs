@@ -13,7 +13,9 @@ use crate::image::{Image, Kind, Shape};
 use crate::object::upgrade::back::Back;
 use crate::object::upgrade::entry::{self, Given, Of};
 use crate::object::upgrade::framing::{self, Entries};
+use crate::object::upgrade::parts::Parts;
 use crate::object::upgrade::schema::{Layout, Message, Type};
+use crate::object::upgrade::verify::Check;
 use crate::object::upgrade::{container, leader, write};
 use crate::wire::field::{Fields, Value};
 use crate::wire::v2::types;
@@ -21,9 +23,10 @@ use crate::wire::v2::types;
 pub use crate::object::upgrade::context::{Context, Session, takes_session};
 
 /// Bytes of V1 that are converted together, and about how many a list has.
-const LIST: usize = 64 << 10;
-/// How many such parts are converted at a time.
-const PARTS: usize = 32;
+pub(super) const LIST: usize = 64 << 10;
+/// How many such parts are converted at a time, and about how many bytes.
+pub(super) const PARTS: usize = 32;
+pub(super) const WINDOW: usize = 8 << 20;
 /// A longer message is no object: it might not fit into a record.
 pub(super) const LARGEST: usize = 24 << 20;
 
@@ -58,7 +61,7 @@ pub struct Rec<'a> {
 }
 
 /// A record that is to be put.
-enum Out<'a> {
+pub(super) enum Out<'a> {
     Record { object_type: u32, count: u32, payload: Vec<u8> },
     Blobs(&'a [u8]),
 }
@@ -89,9 +92,9 @@ pub fn up_image(image: &Image, context: &Context<'_>, put: &mut dyn Put) -> Resu
     {
         return Ok(None);
     }
-    let mut parts = image.parts(LIST).map(|(range, _)| range.start..range.end.min(entries.count));
+    let mut parts = Parts::new(image, entries.count);
     loop {
-        let window: Vec<Range<usize>> = parts.by_ref().filter(|range| !range.is_empty()).take(PARTS).collect();
+        let window = parts.window();
         if window.is_empty() {
             break;
         }
@@ -129,13 +132,20 @@ pub fn down_image<'a>(
     out: &mut dyn io::Write,
 ) -> Result<()> {
     let mut back = Back::new(kind, id, context);
-    loop {
-        let window: Vec<Rec<'a>> = records.take(PARTS).collect::<Result<_>>()?;
-        if window.is_empty() {
-            return back.finish(out);
+    let mut window = Vec::new();
+    let mut bytes = 0usize;
+    for record in records {
+        let record = record?;
+        window.push(record);
+        bytes = bytes.saturating_add(record.payload.len());
+        if window.len() >= PARTS || bytes >= WINDOW {
+            back.records(&window, out)?;
+            window.clear();
+            bytes = 0;
         }
-        back.records(&window, out)?;
     }
+    back.records(&window, out)?;
+    back.finish(out)
 }
 
 /// Session and process group in the records of a core.
@@ -284,67 +294,4 @@ fn each(outs: &[Out<'_>], mut put: impl FnMut(u32, u32, &[u8]) -> Result<()>) ->
         }
     }
     Ok(())
-}
-
-/// The last net: the records are turned back, and what comes is compared with the file.
-struct Check<'a> {
-    back: Back<'a>,
-    compare: Compare<'a>,
-}
-
-impl<'a> Check<'a> {
-    fn new(image: &'a Image, context: &'a Context<'a>) -> Self {
-        let back = Back::new(image.kind(), image.id(), context);
-        Self { back, compare: Compare { rest: image.bytes() } }
-    }
-
-    fn records(&mut self, outs: &[Out<'_>]) -> bool {
-        let mut run = Vec::new();
-        for out in outs {
-            match out {
-                Out::Record { object_type, count, payload } => {
-                    run.push(Rec { object_type: *object_type, count: *count, payload, offset: 0 });
-                }
-                Out::Blobs(bytes) => {
-                    if self.back.records(&run, &mut self.compare).is_err() {
-                        return false;
-                    }
-                    run.clear();
-                    let same = container::put_blobs(bytes, |payload| {
-                        let record = Rec { object_type: types::BLOB, count: 1, payload, offset: 0 };
-                        self.back.records(&[record], &mut self.compare)
-                    });
-                    if same.is_err() {
-                        return false;
-                    }
-                }
-            }
-        }
-        self.back.records(&run, &mut self.compare).is_ok()
-    }
-
-    fn finish(&mut self) -> bool {
-        self.back.finish(&mut self.compare).is_ok() && self.compare.rest.is_empty()
-    }
-}
-
-/// Takes what is written if it is what is expected.
-struct Compare<'a> {
-    rest: &'a [u8],
-}
-
-impl io::Write for Compare<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.rest.strip_prefix(bytes) {
-            Some(rest) => {
-                self.rest = rest;
-                Ok(bytes.len())
-            }
-            None => Err(io::Error::from(io::ErrorKind::InvalidData)),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
