@@ -4,8 +4,11 @@
 //! [`AddressSpace`](crate::checkpoint::AddressSpace).
 
 pub mod blocks;
+mod codec;
 mod compressed;
 mod cursor;
+pub mod file;
+mod level;
 mod lz4;
 pub mod missing;
 pub mod pagemap;
@@ -17,8 +20,11 @@ mod span;
 mod store;
 mod table;
 pub mod twins;
+mod v2;
+mod zstd;
 
 pub use blocks::Blocks;
+pub use file::PagesFile;
 pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pagemap::{Pagemap, PagemapEntry};
@@ -27,6 +33,7 @@ pub use parents::Parents;
 pub use run::{Content, Page, PageBytes, Run, Stored};
 pub use runs::Runs;
 pub use twins::Twins;
+pub use v2::PageRuns;
 
 /// The low 32 bits: what protobuf makes of a longer number in such a field.
 #[inline]

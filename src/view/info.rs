@@ -203,7 +203,7 @@ fn count_files(dump: &Checkpoint, info: &mut Info) {
     info.bytes = source.files().iter().map(|file| size(file)).fold(0, u64::saturating_add);
     let pages = dump.images_of(Kind::Pages);
     info.memory.files = pages.len();
-    info.memory.bytes = pages.iter().map(|image| size(&image.file)).fold(0, u64::saturating_add);
+    info.memory.bytes = dump.stored_bytes();
     info.memory.pagemaps = dump.images_of(Kind::Pagemap).len();
     info.memory.shared_pagemaps = dump.images_of(Kind::PagemapShmem).len();
 }

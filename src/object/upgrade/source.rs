@@ -328,5 +328,5 @@ fn has_criu_files(path: &Path) -> bool {
 ///
 /// Errors: it cannot be opened.
 pub fn open_bundle(path: &Path, access: Access, limits: Limits) -> Result<Bundle> {
-    Bundle::open(path, access, limits)
+    if path.is_dir() { Bundle::open_dir(path, access, limits) } else { Bundle::open(path, access, limits) }
 }

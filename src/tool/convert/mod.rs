@@ -142,7 +142,7 @@ fn write(
     let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
-    let (output, summary) = if is_files { writer.finish_image() } else { writer.finish(&[])? };
+    let (output, summary) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_out = summary.length;
     output.finish()
 }

@@ -128,6 +128,12 @@ pub struct Array<'a, T> {
     element: std::marker::PhantomData<T>,
 }
 
+impl<T: Element> Default for Array<'_, T> {
+    fn default() -> Self {
+        Self { bytes: &[], stride: size_of::<T>(), len: 0, element: std::marker::PhantomData }
+    }
+}
+
 impl<'a, T: Element> Array<'a, T> {
     /// The array that a record holds. Neither the tags of elements nor the checksum are looked at; see
     /// [`check`](Self::check).
