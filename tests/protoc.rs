@@ -203,28 +203,45 @@ fn stream() -> Vec<u8> {
     writer.finish_stream().unwrap().0
 }
 
-/// What the program makes of real dumps: bundles, with pages as they are and packed, and a file for each image.
+fn make(dump: &Path, target: Target<'_>, compression: Compression) {
+    let pages = PageOptions { compression, ..PageOptions::default() };
+    let options = Convert { pages, ..Convert::default() };
+    let made = convert(dump, target, &options, (&Silent, &Cancel::default()));
+    made.unwrap_or_else(|error| panic!("{}: {error}", dump.display()));
+}
+
+/// What the program makes of the dumps in `tests/data`: bundles, with pages as they are and packed, and a file for each
+/// image; and bundles of some of the large corpus.
 fn by_the_program() -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    for name in ["tree", "container", "python"] {
-        let (dump, folder) = (corpus::data().join(name), tempfile::tempdir().unwrap());
-        let bundle = folder.path().join("it.criu");
+    let (mut files, folder) = (Vec::new(), tempfile::tempdir().unwrap());
+    let bundle = folder.path().join("it.criu");
+    for (number, dump) in corpus::dumps(&corpus::data()).iter().enumerate() {
+        let name = dump.display();
         for compression in [Compression::None, Compression::Lz4, Compression::Zstd(3)] {
-            let pages = PageOptions { compression, ..PageOptions::default() };
-            let options = Convert { pages, ..Convert::default() };
-            convert(&dump, Target::Bundle(&bundle), &options, (&Silent, &Cancel::default())).unwrap();
+            make(dump, Target::Bundle(&bundle), compression);
             files.push((format!("{name}, {compression:?}"), std::fs::read(&bundle).unwrap()));
         }
-        let images = folder.path().join("images");
-        convert(&dump, Target::Images(&images), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+        let images = folder.path().join(number.to_string());
+        make(dump, Target::Images(&images), Compression::None);
         // all in one: protoc is asked once
         let mut paths: Vec<_> = std::fs::read_dir(images).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         let all = paths.iter().flat_map(|path| std::fs::read(path).unwrap()).collect();
         files.push((format!("{name}, images"), all));
     }
+    let many = corpus::large().map(|root| corpus::dumps(&root)).unwrap_or_default();
+    for dump in many.iter().step_by(many.len().div_ceil(SAMPLE).max(1)) {
+        make(dump, Target::Bundle(&bundle), Compression::None);
+        if std::fs::metadata(&bundle).unwrap().len() <= LARGEST {
+            files.push((dump.display().to_string(), std::fs::read(&bundle).unwrap()));
+        }
+    }
     files
 }
+
+/// So many dumps of the large corpus, and bundles of at most so many bytes: protoc needs fifty times as much memory.
+const SAMPLE: usize = 40;
+const LARGEST: u64 = 16 << 20;
 
 /// Files of each sort, and what they are called.
 fn files() -> Vec<(String, Vec<u8>)> {
