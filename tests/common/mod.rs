@@ -14,6 +14,7 @@ pub mod pagemap;
 pub mod process;
 pub mod proto;
 pub mod proto2;
+pub mod protoc;
 pub mod random;
 pub mod rng;
 pub mod runs2;

@@ -10,14 +10,19 @@ use crate::memory::Parents;
 use crate::source::bundle::Bundle;
 use crate::wire::v2::{Codec, PageBlock, Record};
 
-/// The bundles of a checkpoint and its ancestors, as far as they follow each other.
+/// The bundles of a checkpoint and its ancestors, as far as they follow each other and are there: whoever needs a page
+/// of one that is not is told so.
 pub(super) fn bundles(parents: &Parents) -> Result<Vec<Arc<Bundle>>> {
     let mut bundles = Vec::new();
-    while let Some(source) = parents.get(bundles.len())? {
-        let Some(bundle) = source.bundle() else { break };
+    loop {
+        let source = match parents.get(bundles.len()) {
+            Err(error) if bundles.is_empty() => return Err(error),
+            Err(_) | Ok(None) => return Ok(bundles),
+            Ok(Some(source)) => source,
+        };
+        let Some(bundle) = source.bundle() else { return Ok(bundles) };
         bundles.push(bundle.clone());
     }
-    Ok(bundles)
 }
 
 /// Which block: of which bundle, and its number there.
