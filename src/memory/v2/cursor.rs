@@ -5,7 +5,7 @@ use crate::memory::cursor::{Item, What};
 use crate::memory::pagemap::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT};
 use crate::memory::v2::runs::PageRuns;
 use crate::wire::v2::PageRun;
-use crate::wire::v2::array::{ANCESTOR_SHIFT, Array, BY_ADDRESS, CONT, HOLE, NOWHERE, V1_FLAGS, ZERO};
+use crate::wire::v2::array::{ANCESTOR_SHIFT, Array, BLOCKS, BY_ADDRESS, CONT, HOLE, NOWHERE, V1_FLAGS, ZERO};
 
 /// Walks the runs of an image; it can be moved forward over many of them at once. What is between batches of an image
 /// that is not whole, and where a batch is broken, is an item too: nobody knows what was there.
@@ -115,8 +115,16 @@ impl<'a> RunCursor<'a> {
 }
 
 /// Flags that mean something.
-const KNOWN: u32 =
-    PE_PARENT | PE_LAZY | PE_PRESENT | PE_PAYLOAD_ALIGNED | ZERO | CONT | HOLE | BY_ADDRESS | 0xff << ANCESTOR_SHIFT;
+const KNOWN: u32 = PE_PARENT
+    | PE_LAZY
+    | PE_PRESENT
+    | PE_PAYLOAD_ALIGNED
+    | ZERO
+    | CONT
+    | HOLE
+    | BY_ADDRESS
+    | BLOCKS
+    | 0xff << ANCESTOR_SHIFT;
 
 /// Where a run's pages are; `None` if it does not say.
 #[inline]

@@ -165,7 +165,7 @@ fn to_v2(
     let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
-    counts.pages = pages::write(dump, &survey, &mut writer, &options.pages, (progress, cancel))?;
+    counts.pages = pages::write(dump, &survey, None, &mut writer, &options.pages, (progress, cancel))?;
     counts.kept = counts.kept.saturating_add(counts.pages.noted);
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();
