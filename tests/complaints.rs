@@ -251,7 +251,10 @@ fn complaint_9_the_type_of_a_file_system_is_a_plain_number() {
 fn complaint_10_ids_have_32_bits_and_several_spaces() {
     let fdinfo = message().uint(1, u64::from(u32::MAX)).uint(2, 0).uint(3, 1).uint(4, 0);
     let text = objects("fdinfo-2.img", &File::new("FDINFO").entry(&fdinfo));
-    assert_eq!(text, [format!("Descriptor id: {} flags: 0 type: FILE_TYPE_REGULAR fd: 0", (u64::from(u32::MAX) << 6) + 1)]);
+    assert_eq!(
+        text,
+        [format!("Descriptor id: {} flags: 0 type: FILE_TYPE_REGULAR fd: 0", (u64::from(u32::MAX) << 6) + 1)]
+    );
     // one that V1 has no room for is told by name
     let mut records = records("fdinfo-2.img", &File::new("FDINFO").entry(&fdinfo), &alone());
     records.0[0].2 = message().message(1, &message().uint(1, (1 << 39) + 1).uint(2, 0).uint(3, 1).uint(4, 0)).0;

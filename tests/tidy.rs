@@ -37,7 +37,7 @@ const FENCES: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["println", "print", "eprintln", "eprint"], &["cli/"], "hand typed rows to base::report::Rows; only cli/ prints"),
     (&["tar", "flate2"], &["source/"], "an archive is a source: the rest sees names and bytes"),
-    (&["lz4_flex", "zstd"], &["memory/"], "ask memory/ for the bytes: it unpacks blocks and keeps a few"),
+    (&["lz4_flex", "zstd"], &["memory/"], "ask memory/ for the bytes: it packs and unpacks, and keeps a few blocks"),
     (&["memmap2", "libc"], &["base/map.rs"], "the only memory map is base/map.rs; rustix has the other system calls"),
     (&["serde_json"], &["view/", "tool/", "cli/"], "crit's JSON is written by object/json, without values in memory"),
     (&["dbg", "todo", "unimplemented"], &[], "finish it, or return an Error that says what is missing"),

@@ -21,4 +21,5 @@ pub mod runs2;
 pub mod synthetic;
 pub mod tables;
 pub mod v2;
+pub mod v2_source;
 pub mod writer;

@@ -29,7 +29,8 @@ pub(super) struct Opened {
 }
 
 impl Bundle {
-    /// Opens a file: a bundle, a stream that was stored, or a single image.
+    /// Opens a file: a bundle, a stream that was stored, or a single image. A directory is opened as
+    /// [`open_dir`](Self::open_dir) does.
     ///
     /// Errors: it is not there, cannot be read, is none of version 2, or is not whole. Bytes behind its END are no
     /// error but a warning.
@@ -37,6 +38,9 @@ impl Bundle {
         let name = path.to_string_lossy().into_owned();
         let failed = |error| Error::io("cannot open", error).in_image(name.clone());
         let file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+            return Self::open_dir(path, access, limits);
+        }
         let bytes = map::content(&file, path, access)?;
         Self::of_part(Part::new(name, bytes, Some((path.to_path_buf(), file))), None, limits)
     }

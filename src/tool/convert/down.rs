@@ -27,7 +27,7 @@ const WINDOW: usize = 256;
 pub(super) fn write(
     files: &V1Files,
     target: &Path,
-    pages: impl Fn(&Entry, &mut dyn Write) -> Result<()> + Sync,
+    pages: impl Fn(&[u8], &mut Sink) -> Result<()> + Sync,
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
 ) -> Result<()> {
@@ -55,7 +55,7 @@ pub(super) fn write(
                 let mut sink = Sink::create(&path)?;
                 sink.only_for_owner()?;
                 if files.pages_of(&entry.name).is_some() {
-                    pages(entry, &mut sink)?;
+                    pages(&entry.name, &mut sink)?;
                 } else {
                     let failed = |error| Error::io("cannot write", error).in_image(path.to_string_lossy());
                     let mut out = BufWriter::with_capacity(BUFFER, &mut sink);

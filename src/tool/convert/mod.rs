@@ -9,9 +9,12 @@ mod report;
 mod target;
 mod up;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
-use crate::base::report::{Cancel, Progress};
+use crate::base::report::{Cancel, Progress, Silent};
+use crate::base::sink::Sink;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::object::upgrade::container::{self, CheckpointHead, Parent};
@@ -90,37 +93,57 @@ fn convert_open(
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
 ) -> Result<()> {
-    let files = dump.v1_files().cloned();
-    if let Target::V1(path) = target {
-        let files = match files {
-            Some(files) => files,
-            None => return Err(Error::usage("is version 1 already").in_image(source.to_string_lossy())),
-        };
-        return down::write(&files, path, |_, _| Ok(()), (progress, cancel), counts);
-    }
-    let listing = match &files {
-        Some(files) => Listing::of_files(files.clone())?,
-        None => Listing::of_directory(source, options.read.access, &options.read.limits)?,
-    };
     let output = match target {
+        Target::V1(path) => return to_v1(dump, path, (progress, cancel), counts),
         Target::Bundle(path) => Output::bundle(path)?,
-        Target::Images(path) | Target::V1(path) => Output::images(path)?,
+        Target::Images(path) => Output::images(path)?,
         Target::Stream => Output::stream(),
     };
-    write(dump, &listing, output, options, (progress, cancel), counts)
+    if dump.v1_files().is_none() {
+        return to_v2(dump, source, output, options, (progress, cancel), counts);
+    }
+    // by way of version 1: what is written depends on what the dump was, not on how it was stored
+    let beside = match target {
+        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => path.parent().filter(|p| p.is_dir()),
+        Target::Stream => None,
+    };
+    let way = Scratch::make(beside.unwrap_or(&std::env::temp_dir()))?;
+    to_v1(dump, &way.path, (&Silent, cancel), &mut Counts::default())?;
+    let plain = Checkpoint::open_with(&way.path, options.read)?;
+    to_v2(&plain, &way.path, output, options, (progress, cancel), counts)
 }
 
-/// Writes a checkpoint as version 2.
-fn write(
+/// Writes a checkpoint of version 2 as a directory of version 1.
+fn to_v1(
     dump: &Checkpoint,
-    listing: &Listing,
+    target: &Path,
+    (progress, cancel): (&dyn Progress, &Cancel),
+    counts: &mut Counts,
+) -> Result<()> {
+    let Some(files) = dump.v1_files() else {
+        return Err(Error::usage("is version 1 already").in_image(dump.source().name().to_owned()));
+    };
+    let pages = |name: &[u8], sink: &mut Sink| match files.pages_of(name) {
+        Some(of) => pages::pages_file(dump.parents(), of, files.page_size(), sink, cancel).map(drop),
+        None => Ok(()),
+    };
+    down::write(files, target, pages, (progress, cancel), counts)
+}
+
+/// Writes a dump of version 1 as version 2.
+fn to_v2(
+    dump: &Checkpoint,
+    source: &Path,
     output: Output,
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
 ) -> Result<()> {
-    let elsewhere = std::collections::BTreeSet::new();
-    let number = number::number(listing, |name| elsewhere.contains(name))?;
+    let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
+    let survey = pages::survey(dump)?;
+    let elsewhere: BTreeSet<Vec<u8>> = survey.files.iter().map(|name| name.clone().into_bytes()).collect();
+    let is_pages = |name: &[u8]| name.starts_with(b"pages-") && elsewhere.contains(name);
+    let number = number::number(listing, is_pages)?;
     let is_files = matches!(output, Output::Images(_));
     let mut writer = match is_files {
         true => Writer::of_files(output, number, Output::turn),
@@ -132,7 +155,7 @@ fn write(
     });
     let parents = link.map(|link| Parent { link: Some(link), ..Parent::default() });
     let head = CheckpointHead {
-        page_size: Some(dump.page_size()),
+        page_size: Some(survey.page_size),
         writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
         parents: parents.into_iter().collect(),
     };
@@ -142,7 +165,36 @@ fn write(
     let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
-    let (output, summary) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
-    counts.bytes_out = summary.length;
-    output.finish()
+    counts.pages = pages::write(dump, &survey, &mut writer, &options.pages, (progress, cancel))?;
+    counts.kept = counts.kept.saturating_add(counts.pages.noted);
+    let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
+    counts.bytes_in = listing.bytes();
+    counts.bytes_out = output.finish()?;
+    Ok(())
+}
+
+/// A directory that goes again with all that is in it.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn make(beside: &Path) -> Result<Self> {
+        let failed = |error| Error::io("cannot make a temporary directory", error).in_image(beside.to_string_lossy());
+        for number in 0..1000u32 {
+            let path = beside.join(format!(".icecore-convert.{}.{number}.tmp", std::process::id()));
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Err(failed(std::io::ErrorKind::AlreadyExists.into()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
 }
