@@ -518,15 +518,7 @@ fn increments_refer_to_what_is_there() {
     let none = u64::MAX;
     assert_eq!(
         said,
-        [
-            (2, 0x1_0001, 0),
-            (1, 4, 0),
-            (1, 0x101, none),
-            (1, 0x1_0004, 3),
-            (1, 4, 1),
-            (2, 0x1_0204, 0),
-            (1, 0x204, 2)
-        ]
+        [(2, 0x1_0001, 0), (1, 4, 0), (1, 0x101, none), (1, 0x1_0004, 3), (1, 4, 1), (2, 0x1_0204, 0), (1, 0x204, 2)]
     );
     // another bundle than the parent's is found out
     drop(base);

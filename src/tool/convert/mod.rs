@@ -93,6 +93,12 @@ fn convert_open(
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
 ) -> Result<()> {
+    // from where the way to a base is told
+    let folder = match target {
+        Target::Bundle(path) => path.parent().unwrap_or(path),
+        Target::Images(path) | Target::V1(path) => path,
+        Target::Stream => Path::new(""),
+    };
     let output = match target {
         Target::V1(path) => return to_v1(dump, path, (progress, cancel), counts),
         Target::Bundle(path) => Output::bundle(path)?,
@@ -100,7 +106,7 @@ fn convert_open(
         Target::Stream => Output::stream(),
     };
     if dump.v1_files().is_none() {
-        return to_v2(dump, source, output, options, (progress, cancel), counts);
+        return to_v2(dump, source, (output, folder), options, (progress, cancel), counts);
     }
     // by way of version 1: what is written depends on what the dump was, not on how it was stored
     let beside = match target {
@@ -110,7 +116,7 @@ fn convert_open(
     let way = Scratch::make(beside.unwrap_or(&std::env::temp_dir()))?;
     to_v1(dump, &way.path, (&Silent, cancel), &mut Counts::default())?;
     let plain = Checkpoint::open_with(&way.path, options.read)?;
-    to_v2(&plain, &way.path, output, options, (progress, cancel), counts)
+    to_v2(&plain, &way.path, (output, folder), options, (progress, cancel), counts)
 }
 
 /// Writes a checkpoint of version 2 as a directory of version 1.
@@ -134,7 +140,7 @@ fn to_v1(
 fn to_v2(
     dump: &Checkpoint,
     source: &Path,
-    output: Output,
+    (output, folder): (Output, &Path),
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
@@ -153,7 +159,13 @@ fn to_v2(
         What::Link(target) if item.name == b"parent" => Some(target.clone()),
         _ => None,
     });
-    let parents = link.map(|link| Parent { link: Some(link), ..Parent::default() });
+    let base = options.pages.parent.as_deref();
+    let base = base.map(|path| pages::BaseBundle::open(path, folder, options.read)).transpose()?;
+    let parents = match (&base, link) {
+        (Some(base), link) => Some(Parent { link, ..base.said.clone() }),
+        (None, Some(link)) => Some(Parent { link: Some(link), ..Parent::default() }),
+        (None, None) => None,
+    };
     let head = CheckpointHead {
         page_size: Some(survey.page_size),
         writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -165,7 +177,8 @@ fn to_v2(
     let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
-    counts.pages = pages::write(dump, &survey, None, &mut writer, &options.pages, (progress, cancel))?;
+    let base = base.as_ref().map(|base| &base.parents);
+    counts.pages = pages::write(dump, &survey, base, &mut writer, &options.pages, (progress, cancel))?;
     counts.kept = counts.kept.saturating_add(counts.pages.noted);
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();

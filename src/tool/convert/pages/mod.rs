@@ -7,6 +7,7 @@
 mod back;
 mod base;
 mod blocks;
+mod bundle;
 mod gather;
 mod holes;
 mod judge;
@@ -26,6 +27,7 @@ use serde::Serialize;
 
 pub use crate::memory::Compression;
 pub use back::pages_file;
+pub use bundle::BaseBundle;
 pub use survey::{Survey, survey};
 pub use work::write;
 
