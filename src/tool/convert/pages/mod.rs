@@ -7,7 +7,6 @@
 mod back;
 mod base;
 mod blocks;
-mod bundle;
 mod gather;
 mod holes;
 mod judge;
@@ -27,7 +26,6 @@ use serde::Serialize;
 
 pub use crate::memory::Compression;
 pub use back::pages_file;
-pub use bundle::BaseBundle;
 pub use survey::{Survey, survey};
 pub use work::write;
 
