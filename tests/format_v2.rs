@@ -153,6 +153,36 @@ fn tables() {
     hold("id classes", &classes);
 }
 
+/// The messages of the container, field by field.
+#[test]
+fn messages_of_the_container() {
+    let text = std::fs::read_to_string(page()).unwrap();
+    let mut held = 0;
+    for (file, folder) in
+        [("headers.proto", proto2::text("headers.proto")), ("container.proto", proto2::text("container.proto"))]
+    {
+        for line in folder.lines() {
+            let Some(name) = line.strip_prefix("message ").map(|line| line.trim_end_matches(" {")) else { continue };
+            let mark = format!("fields of {name}");
+            if !text.contains(&format!("<!-- {mark} -->")) {
+                // told in a sentence
+                assert!(
+                    ["Pad", "Blob", "Names", "ImageName", "PageHash", "ImageHeader", "ObjectHeader"].contains(&name),
+                    "{name}"
+                );
+                continue;
+            }
+            let mut table = format!("| {name} | type | what |\n|---|---|---|\n");
+            for (number, field, ty, comment) in proto2::declared(file, name) {
+                writeln!(table, "| {number} {field} | {ty} | {comment} |").unwrap();
+            }
+            hold(&mark, &table);
+            held += 1;
+        }
+    }
+    assert!(held >= 8, "{held}");
+}
+
 const DUMP: u64 = 0x0706_0504_0302_0100;
 const PAGE: usize = 4096;
 
@@ -462,7 +492,7 @@ fn blocks_agree_with_the_schema() {
     bytes.extend([9; 7]);
     let fields = proto2::fields(&bytes[24..]).unwrap();
     let found: Vec<u32> = fields.iter().map(|field| field.number).collect();
-    let declared: Vec<u32> = message.field.iter().map(|field| field.number() as u32).collect();
+    let declared: Vec<u32> = message.field.iter().map(|field| field.number().cast_unsigned()).collect();
     assert_eq!(found, declared);
     for (field, declared) in fields.iter().zip(&message.field) {
         let fits = match (field.value, declared.r#type()) {

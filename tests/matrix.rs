@@ -143,12 +143,15 @@ fn every_question_on_version_2() {
                 let output = Command::new(program).args(&words).current_dir(folder.path()).output().unwrap();
                 let place = format!("{name} ({form}): {}", words.join(" "));
                 let golden = golden().join(name);
-                if row[0] != "info" {
-                    if !is_blessing() {
-                        problems.extend(compare(output, &golden.join(file), &place));
+                // files are others there, and zero pages are not stored: they are not counted with those that are,
+                // and hexdumps, which stop saying "the same" where a run ends, stop elsewhere
+                match row[0] {
+                    "info" if form != "bundle" => {}
+                    "info" | "pages" | "mem" => {
+                        problems.extend(compare(output, &golden.join(format!("v2-{file}")), &place));
                     }
-                } else if form == "bundle" {
-                    problems.extend(compare(output, &golden.join(format!("v2-{file}")), &place));
+                    _ if is_blessing() => {}
+                    _ => problems.extend(compare(output, &golden.join(file), &place)),
                 }
             }
         }

@@ -223,11 +223,11 @@ fn a_small_table_finds_fewer_and_never_too_many() {
     // however alike the fingerprints are, bytes decide
     for hash in [fingerprint as fn(&[u8]) -> u64, |_| 7, |page| u64::from(page[0])] {
         let mut twins = Twins::new(0, PAGE as u64);
-        let file = twins.file(own, 0);
         let mut met = HashSet::new();
         let (mut found, mut all) = (0, 0);
         let run = own.runs(0..u64::MAX).next().unwrap();
         let Content::Stored(stored) = run.content else { panic!("{:?}", run.content) };
+        let file = twins.file(own, &stored);
         for (number, page) in content.chunks(PAGE).enumerate() {
             let is_twin = !met.insert(page);
             let says = twins.met(&stored, file, number * PAGE, hash(page));

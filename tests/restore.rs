@@ -30,7 +30,7 @@ const PAGE: u64 = 4096;
 const WAYS: [Way; 2] = [Way::Map, Way::Copy];
 const TARGETS: [Target; 2] = [Target::Anywhere, Target::Exact];
 /// Everything can be read and written, so that all of it can be compared.
-const OPEN: Options = Options { maps: 1000, missing: OnMissing::Refuse, protect: false, huge: true };
+const OPEN: Options = Options { maps: 1000, missing: OnMissing::Refuse, protect: false, huge: true, verify: true };
 
 const PRESENT: u64 = 4;
 const PARENT: u64 = 1;

@@ -342,6 +342,105 @@ fn ids_have_the_class_of_what_they_refer_to() {
     assert_eq!(id("reg_file_entry", &file, 6), None);
 }
 
+/// The fields of V1 that no field of V2 says: unused ones, and those that code moves elsewhere.
+#[test]
+fn every_field_is_said_or_left_on_purpose() {
+    const LEFT: &[&str] = &[
+        // unused since long
+        "core_entry.ids",
+        "mnt_entry.ext_mount",
+        "net_device_entry.conf",
+        "netns_entry.all_conf",
+        "netns_entry.def_conf",
+        "sk_opts_entry.tcp_keepcnt",
+        "sk_opts_entry.tcp_keepidle",
+        "sk_opts_entry.tcp_keepintvl",
+        "task_core_entry.cg_set",
+        "task_core_entry.old_seccomp_filter",
+        "task_core_entry.old_seccomp_mode",
+        "tcp_stream_entry.cork",
+        "tcp_stream_entry.nodelay",
+        "user_x86_fpregs_entry.padding",
+        "vma_entry.fd",
+        // of a thread, in version 2
+        "task_core_entry.blk_sigset",
+        "task_core_entry.blk_sigset_extended",
+        // of a process
+        "pstree_entry.pgid",
+        "pstree_entry.sid",
+        // in a range, and two fields of their own
+        "file_lock_entry.len",
+        "file_lock_entry.start",
+        "file_lock_entry.type",
+        // in a message of their own
+        "ipc_var_entry.mq_msg_default",
+        "ipc_var_entry.mq_msg_max",
+        "ipc_var_entry.mq_msgsize_default",
+        "ipc_var_entry.mq_msgsize_max",
+        "ipc_var_entry.mq_queues_max",
+    ];
+    let generator = Generator::new();
+    let mut left = Vec::new();
+    for table in Message::all() {
+        let v1 = schema::Message::by_name(table.v1).unwrap();
+        for field in v1.fields {
+            let alone = message();
+            let alone = match field.ty {
+                schema::Type::Message(inner) => alone.message(field.number, &generator.least(inner.name)),
+                schema::Type::Bool => alone.uint(field.number, 1),
+                ty => match ty.wire_type() {
+                    0 => alone.uint(field.number, 2),
+                    1 => alone.fixed64(field.number, 1),
+                    _ => alone.bytes(field.number, "x"),
+                },
+            };
+            let mut v2 = Vec::new();
+            upgrade::up(table, &alone.0, &Limits::default(), &mut v2).unwrap();
+            let is_left = Fields::new(&v2).flatten().any(|field| field.number == 15);
+            // a union's members are objects of their own, a thread's registers follow from its machine
+            let is_elsewhere = v1.name == "file_entry" || (v1.name == "core_entry" && field.name.contains("i_"));
+            let is_elsewhere = is_elsewhere || field.name == "thread_info" || table.name == "Mqueue";
+            if is_left && !is_elsewhere {
+                left.push(format!("{}.{}", v1.name, field.name));
+            }
+        }
+    }
+    left.sort();
+    let mut expected = LEFT.to_vec();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+
+    let core = schema::Message::by_name("core_entry").unwrap();
+    let members =
+        ["thread_info", "ti_arm", "ti_aarch64", "ti_ppc64", "ti_s390", "ti_mips", "ti_loongarch64", "ti_riscv64"];
+    let mut rng = Rng::new(1);
+    for (machine, member) in (1..).zip(members) {
+        let field = core.field(member).unwrap();
+        let schema::Type::Message(inner) = field.ty else { panic!() };
+        for _ in 0..20 {
+            let member = generator.message(&mut rng, inner.name, &[]);
+            let thread = |machine| message().uint(1, machine).message(field.number, &member);
+            let table = Message::by_name("Core").unwrap();
+            for (machine, is_left) in [(machine, false), (machine % 8 + 1, true), (99, true)] {
+                let v1 = thread(machine);
+                let mut v2 = Vec::new();
+                assert_eq!(upgrade::checked_up(table, &v1.0, &Limits::default(), &mut v2), Kept::Fields);
+                assert_eq!(Fields::new(&v2).flatten().any(|field| field.number == 15), is_left, "{}", field.name);
+            }
+        }
+    }
+}
+
+/// Whoever edits an object drops its `v1_raw`; as long as it is there, nothing else counts.
+#[test]
+fn the_original_counts() {
+    let fifo = Message::by_name("Fifo").unwrap();
+    let mut v1 = Vec::new();
+    let v2 = message().uint(1, 7 * 64 + 5).bytes(15, "\u{7f}").bytes(16, "anything");
+    upgrade::down(fifo, &v2.0, &Limits::default(), &mut v1).unwrap();
+    assert_eq!(v1, b"anything");
+}
+
 #[test]
 fn nesting_and_memory_are_bounded() {
     let directories = Message::by_v1("cgroup_dir_entry").unwrap();

@@ -105,7 +105,7 @@ pub(super) fn field_row(fields: &[Field], field: &Field) -> Result<String> {
         "Bytes" | "Message" => field.from == to,
         "Sint" => signed,
         "Bool" => field.from == "Bool",
-        "Uint" => !signed || number("id") != 0,
+        "Uint" => !signed || number("id_class") != 0,
         _ => field.wire != 2,
     };
     if !fits && field.from != "Always" {
@@ -119,7 +119,7 @@ pub(super) fn field_row(fields: &[Field], field: &Field) -> Result<String> {
         v2.name(),
         field.rank,
         field.from,
-        number("id"),
+        number("id_class"),
         class_by(fields, field)?,
         field.constant,
         field.always,

@@ -8,7 +8,7 @@ use icecore::source::Source;
 use icecore::{Checkpoint, Error, Limits, Result};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, scan: 64 << 10, parents: 10 };
 
 /// Files in memory: a length of 8 bits and a name, a length of 16 bits and the content; again and again.
 struct Files {

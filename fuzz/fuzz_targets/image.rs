@@ -9,7 +9,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use rayon::iter::ParallelIterator;
 
 /// Small enough that what they stop is met.
-const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, scan: 64 << 10, parents: 10 };
 
 /// The first byte: 0 for a whole file, else the number of a kind, whose words are then put before the rest.
 fn image(data: &[u8]) -> Option<Image> {

@@ -6,7 +6,7 @@ use icecore::object::json::{self, Form};
 use icecore::{ErrorKind, Image, Limits};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, scan: 64 << 10, parents: 10 };
 
 /// The image in `bytes`: by its magic, or by the name in the JSON where its kind has none.
 fn open(text: &[u8], bytes: Vec<u8>) -> Option<Image> {

@@ -13,7 +13,7 @@ use icecore::{Error, Kind, Limits, Result};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 
-const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, scan: 64 << 10, parents: 10 };
 const PAGE: usize = 4096;
 const LEVELS: usize = 3;
 

@@ -13,12 +13,14 @@ pub struct Limits {
     pub files: usize,
     /// Bytes read from a pipe into memory before it is spooled to an unlinked file.
     pub spool: usize,
+    /// Bytes before the end of a bundle in which its END is looked for, where it is not the last thing.
+    pub scan: usize,
     /// Ancestors that a chain of incremental dumps may have.
     pub parents: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 256 << 20, depth: 100, files: 10_000_000, spool: 8 << 20, parents: 1024 }
+        Self { memory: 256 << 20, depth: 100, files: 10_000_000, spool: 8 << 20, scan: 64 << 10, parents: 1024 }
     }
 }

@@ -6,6 +6,7 @@ use crate::base::Result;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
+use crate::memory::PageRuns;
 use crate::memory::pagemap::{PE_PARENT, PE_PRESENT, Pagemap};
 use crate::object::v1;
 
@@ -48,15 +49,20 @@ impl Task<'_> {
     ///
     /// Errors: its pagemap is broken. `each` is then called for the runs before that place.
     pub fn pages(&self, mut each: impl FnMut(PageRun) -> Result<()>) -> Result<()> {
-        let Some(image) = self.dump.find(Kind::Pagemap, u64::from(self.pid()))? else { return Ok(()) };
+        let id = u64::from(self.pid());
+        let place = |flags: u32| match flags {
+            flags if flags & PE_PRESENT != 0 => PagePlace::Here,
+            flags if flags & PE_PARENT != 0 => PagePlace::Parent,
+            _ => PagePlace::Nowhere,
+        };
+        if let Some(bundle) = self.dump.source().bundle() {
+            let Some(runs) = PageRuns::open(bundle, Kind::Pagemap, id, self.dump.page_size())? else { return Ok(()) };
+            return runs.entries(|vaddr, pages, flags| each(PageRun { vaddr, pages, place: place(flags) }));
+        }
+        let Some(image) = self.dump.find(Kind::Pagemap, id)? else { return Ok(()) };
         for entry in Pagemap::open(&image)?.iter() {
             let entry = entry?;
-            let place = match entry.pe_flags() {
-                flags if flags & PE_PRESENT != 0 => PagePlace::Here,
-                flags if flags & PE_PARENT != 0 => PagePlace::Parent,
-                _ => PagePlace::Nowhere,
-            };
-            each(PageRun { vaddr: entry.vaddr, pages: entry.pages(), place })?;
+            each(PageRun { vaddr: entry.vaddr, pages: entry.pages(), place: place(entry.pe_flags()) })?;
         }
         Ok(())
     }
@@ -82,6 +88,14 @@ impl Checkpoint {
     /// Bytes of a page on the machine that dumped, as the kernel told the programs; 4096 where nothing says.
     pub fn page_size(&self) -> u64 {
         self.known_page_size().unwrap_or(4096)
+    }
+
+    /// Bytes of pages that the dump has stored, of all processes and segments; without looking into pagemaps.
+    pub fn stored_bytes(&self) -> u64 {
+        self.parents().stored(self.page_size()).unwrap_or_else(|| {
+            let files = self.images_of(Kind::Pages).iter();
+            files.filter_map(|image| self.source().size(&image.file).ok()).fold(0, u64::saturating_add)
+        })
     }
 
     /// Bytes of a page; `None` where nothing says, as in pre-dumps.

@@ -1,7 +1,6 @@
 //! The address space of a process or a segment: what is at each address.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -12,8 +11,7 @@ use crate::checkpoint::region::{Otherwise, Region, regions};
 use crate::checkpoint::segment::Segment;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
-use crate::memory::{Content, Missing, Page, PageState, Pages, Run, Stored};
-use crate::source::Source;
+use crate::memory::{Content, Missing, Page, PageState, Pages, PagesFile, Run, Stored};
 
 pub use crate::checkpoint::region::SpaceRuns;
 
@@ -150,10 +148,16 @@ impl AddressSpace {
         }
     }
 
-    /// Where the pages file is that has these bytes: its source, and its name there.
-    pub(crate) fn file_of(&self, stored: &Stored<'_>) -> Option<(&Arc<dyn Source>, &str)> {
+    /// The file that has these bytes, at their [offset](Stored::offset).
+    pub fn file_of(&self, stored: &Stored<'_>) -> Option<PagesFile> {
         let shared = self.segments.iter().filter_map(|segment| segment.pages.as_ref().ok());
-        self.own.iter().chain(shared).find_map(|pages| pages.file_of(stored))
+        self.own.iter().chain(shared).find_map(|pages| pages.file(stored))
+    }
+
+    /// Whether there may be checksums of stored bytes.
+    pub(crate) fn has_checksums(&self) -> bool {
+        let shared = self.segments.iter().filter_map(|segment| segment.pages.as_ref().ok());
+        self.own.iter().chain(shared).any(Pages::has_checksums)
     }
 
     #[inline]

@@ -4,7 +4,7 @@ use crate::image::{Entries, STRIDE};
 use crate::memory::pagemap::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT, PagemapEntry};
 use crate::memory::store::{Store, address};
 
-/// A sound entry of a pagemap.
+/// A sound entry of a pagemap, or a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item {
     /// First address, and the address behind the last.
@@ -15,15 +15,28 @@ pub(crate) struct Item {
     pub(crate) what: What,
 }
 
-/// Where the content of an entry is.
+/// Where its content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Plain,
     /// In blocks: the number of the entry in the image.
     Blocks(usize),
-    Parent,
+    /// In the dump so many links away, at the same address.
+    Parent(usize),
     Lazy,
     Hole,
+    /// Nowhere: zeros.
+    Zero,
+    /// Among the pages of the dump so many links away, from this one on.
+    Placed {
+        ancestor: usize,
+        page: u64,
+    },
+    /// Unknown: a run is broken, or its batch.
+    Bad {
+        batch: usize,
+        run: usize,
+    },
 }
 
 /// Walks the sound entries of a pagemap; it can be moved forward over many of them at once.
@@ -93,7 +106,7 @@ impl<'a> Cursor<'a> {
                 Some(blocks) => (What::Blocks(index), blocks.total_payload_size()),
             }
         } else if flags & PE_PARENT != 0 {
-            (What::Parent, 0)
+            (What::Parent(1), 0)
         } else if flags & PE_LAZY != 0 {
             (What::Lazy, 0)
         } else {

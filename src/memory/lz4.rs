@@ -23,8 +23,8 @@ pub fn packed_size(plain: &[u8], scratch: &mut Vec<u8>) -> usize {
     lz4_flex::block::compress_into(plain, scratch).map_or(plain.len(), |size| size.min(plain.len()))
 }
 
-/// Which block: the number of its dump in the chain, and its offset in the pages file there.
-pub(crate) type Key = (usize, u64);
+/// Which block: the number of its dump in the chain, of the file there, and its offset in that.
+pub(crate) type Key = (usize, usize, u64);
 
 /// The blocks unpacked last. A page is often asked for after its neighbour, and a block may hold many.
 #[derive(Default)]

@@ -4,10 +4,14 @@
 //! [`AddressSpace`](crate::checkpoint::AddressSpace).
 
 pub mod blocks;
+mod codec;
 mod compressed;
 mod cursor;
+pub mod file;
+mod level;
 mod lz4;
 pub mod missing;
+mod pack;
 pub mod pagemap;
 pub mod pages;
 pub mod parents;
@@ -17,16 +21,23 @@ mod span;
 mod store;
 mod table;
 pub mod twins;
+mod v2;
+mod zstd;
 
 pub use blocks::Blocks;
+pub(crate) use codec::unpack;
+pub use file::PagesFile;
 pub use lz4::packed_size;
 pub use missing::Missing;
+pub use pack::Compression;
+pub(crate) use pack::pack;
 pub use pagemap::{Pagemap, PagemapEntry};
 pub use pages::{PageState, Pages};
 pub use parents::Parents;
 pub use run::{Content, Page, PageBytes, Run, Stored};
 pub use runs::Runs;
 pub use twins::Twins;
+pub use v2::PageRuns;
 
 /// The low 32 bits: what protobuf makes of a longer number in such a field.
 #[inline]

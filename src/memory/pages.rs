@@ -7,14 +7,18 @@ use bytes::Bytes;
 
 use crate::base::{Error, Limits, Result};
 use crate::image::{Image, Kind};
+use crate::memory::cursor;
+use crate::memory::file::PagesFile;
+use crate::memory::level::Level;
 use crate::memory::lz4::Unpacked;
 use crate::memory::missing::Missing;
-use crate::memory::parents::Parents;
-use crate::memory::run::{Content, Data, PageBytes, Stored};
+use crate::memory::parents::{Link, Parents};
+use crate::memory::run::{Content, Data, Packed, PageBytes, Stored};
 use crate::memory::runs::Runs;
 use crate::memory::span::{Joined, Origin, Span, Spans};
 use crate::memory::store::Store;
 use crate::memory::table::{Found, Table};
+use crate::memory::v2::{Located, PageBlocks, What};
 use crate::source::Source;
 
 /// The pages that a pagemap and its ancestors know of. What they don't speak of, who asks has to know: zeros, a file,
@@ -31,10 +35,10 @@ use crate::source::Source;
 /// ```
 pub struct Pages {
     /// The dump's own pagemap, its parent's, and so on, as far as they refer to each other.
-    pub(crate) stores: Vec<Store>,
-    /// What is the matter with the dump behind the last store, where that one refers to a parent.
+    pub(crate) levels: Vec<Level>,
+    /// What is the matter with the dump behind the last level, where that one refers to a parent.
     end: Missing,
-    /// Names of the dumps, in the order of `stores`.
+    /// Names of the dumps, in the order of `levels`.
     dumps: Vec<Arc<str>>,
     page_size: u64,
     table: OnceLock<Option<Table>>,
@@ -55,22 +59,29 @@ impl Pages {
         page_size: Option<u64>,
         limits: &Limits,
     ) -> Result<Option<Self>> {
-        let Some(source) = parents.get(0)? else { return Ok(None) };
-        let dump: Arc<str> = source.name().into();
-        let Some(store) = open(source, kind, id, "", page_size, limits)? else { return Ok(None) };
-        let mut this = Self::new(store, dump);
-        let page_size = this.page_size;
-        while this.stores.last().is_some_and(|store| store.has_parent) {
-            let found = parents.get(this.stores.len()).and_then(|source| {
-                let Some(source) = source else { return Ok(None) };
-                let dump: Arc<str> = source.name().into();
+        let Some(link) = parents.link(0)? else { return Ok(None) };
+        let dump: Arc<str> = link.source.name().into();
+        let page_size = page_size.or_else(|| link.blocks.as_ref().map(|blocks| blocks.page_size().unwrap_or(4096)));
+        let Some(level) = open(link, kind, id, "", page_size, limits)?.filter(Level::is_known) else {
+            return Ok(None);
+        };
+        let page_size = match &level {
+            Level::V1(store) => store.page_size(),
+            Level::V2 { .. } => page_size.unwrap_or(4096),
+        };
+        let mut this = Self::new(level, dump, page_size);
+        // runs of version 2 may mean any dump before
+        while this.has_checksums() || this.levels.last().is_some_and(Level::goes_on) {
+            let found = parents.link(this.levels.len()).and_then(|link| {
+                let Some(link) = link else { return Ok(None) };
+                let dump: Arc<str> = link.source.name().into();
                 let prefix = format!("{dump}/");
-                Ok(Some((open(source, kind, id, &prefix, Some(page_size), limits)?, dump)))
+                Ok(Some((open(link, kind, id, &prefix, Some(page_size), limits)?, dump)))
             });
             match found {
-                Ok(Some((Some(store), dump))) => {
+                Ok(Some((Some(level), dump))) => {
                     this.end = Missing::NoParent { dump: dump.to_string() };
-                    this.stores.push(store);
+                    this.levels.push(level);
                     this.dumps.push(dump);
                 }
                 Ok(Some((None, dump))) => {
@@ -87,15 +98,20 @@ impl Pages {
         Ok(Some(this))
     }
 
-    fn new(store: Store, dump: Arc<str>) -> Self {
+    fn new(level: Level, dump: Arc<str>, page_size: u64) -> Self {
         Self {
-            page_size: store.page_size(),
-            stores: vec![store],
+            page_size,
+            levels: vec![level],
             end: Missing::NoParent { dump: dump.to_string() },
             dumps: vec![dump],
             table: OnceLock::new(),
             unpacked: Unpacked::default(),
         }
+    }
+
+    fn old(store: Store, dump: Arc<str>) -> Self {
+        let page_size = store.page_size();
+        Self::new(Level::V1(Box::new(store)), dump, page_size)
     }
 
     /// Pages that stand in a file one behind the other, as old dumps have some: `length` bytes from `start` on.
@@ -120,7 +136,7 @@ impl Pages {
             (copy.into(), 0)
         };
         let runs = std::iter::once((0, whole / page_size)).filter(|run| run.1 > 0);
-        Ok(Self::new(Store::old(source, name, content, runs, (start, 0), page_size)?, dump))
+        Ok(Self::old(Store::old(source, name, content, runs, (start, 0), page_size)?, dump))
     }
 
     /// The pages of a process or segment in the first versions of CRIU (v0.1 to v0.4), which had no pagemaps: behind a magic, an
@@ -143,7 +159,7 @@ impl Pages {
             store.fault =
                 Some(Error::format(what).at_offset(offset).in_image(image.name()).hint("the file is cut short"));
         }
-        Ok(Self::new(store, dump))
+        Ok(Self::old(store, dump))
     }
 
     /// Bytes of a page.
@@ -156,22 +172,27 @@ impl Pages {
         &self.dumps
     }
 
-    /// Where the pages file of a dump of the chain is: its source, and its name there. Offsets of what is
-    /// [`Stored`] count from its start.
-    pub fn file(&self, level: usize) -> Option<(&Arc<dyn Source>, &str)> {
-        Some(self.stores.get(level)?.pages_file())
-    }
-
-    /// All of a dump's pages file.
-    pub(crate) fn content(&self, level: usize) -> Option<&Bytes> {
-        self.stores.get(level)?.pages().ok()
-    }
-
-    /// Where the pages file is that has these bytes; `None` if they are not of these pages.
-    pub(crate) fn file_of(&self, stored: &Stored<'_>) -> Option<(&Arc<dyn Source>, &str)> {
-        let store = self.stores.get(stored.level)?;
+    /// The file that has these bytes, at their [offset](Stored::offset); `None` if they are not of these pages.
+    pub fn file(&self, stored: &Stored<'_>) -> Option<PagesFile> {
+        let level = self.levels.get(stored.level)?;
         // several pagemaps may call their pages file the same
-        std::ptr::eq(store.pages_name(), stored.file).then(|| store.pages_file())
+        let is_own = std::ptr::eq(level.file_name(stored.part), stored.file);
+        is_own.then(|| level.file(stored.part)).flatten()
+    }
+
+    /// All of a file with pages.
+    pub(crate) fn content(&self, level: usize, part: usize) -> Option<&Bytes> {
+        self.levels.get(level)?.content(part)
+    }
+
+    /// Whether there may be checksums of stored bytes.
+    pub(crate) fn has_checksums(&self) -> bool {
+        self.levels.iter().any(|level| matches!(level, Level::V2 { .. }))
+    }
+
+    /// The blocks of pages of a dump of version 2.
+    pub(crate) fn blocks(&self, level: usize) -> Option<&PageBlocks> {
+        self.levels.get(level)?.blocks()
     }
 
     /// The address behind the last page that its pagemap speaks of.
@@ -186,7 +207,7 @@ impl Pages {
     }
 
     pub(crate) fn spans(&self, range: Range<u64>) -> Joined<'_> {
-        Joined::new(Spans::new(&self.stores, range.start, range.end))
+        Joined::new(Spans::new(&self.levels, range.start, range.end, self.page_size))
     }
 
     /// The page at an address, which lies anywhere in it; `None` if no pagemap speaks of it.
@@ -198,14 +219,42 @@ impl Pages {
         let Some(span) = self.span(start) else { return Ok(None) };
         if let Origin::Plain { level, offset } = span.origin {
             let offset = offset.saturating_add(start.saturating_sub(span.start));
-            if let Some(Ok(pages)) = self.stores.get(level).map(Store::pages)
+            if let Some(Level::V1(store)) = self.levels.get(level)
+                && let Ok(pages) = store.pages()
                 && let Ok(from) = usize::try_from(offset)
                 && let Some(bytes) = pages.get(from..from.saturating_add(low(self.page_size)))
             {
                 return Ok(Some(PageState::Stored(PageBytes::Map(bytes))));
             }
         }
+        if let Origin::Placed { level, page } = span.origin
+            && let Some(blocks) = self.blocks(level)
+        {
+            return self.placed(blocks, level, page);
+        }
         self.unusual(start)
+    }
+
+    /// The page with a number.
+    fn placed<'a>(&'a self, blocks: &'a PageBlocks, level: usize, page: u64) -> Result<Option<PageState<'a>>> {
+        let Located { part, what, .. } = match blocks.locate(page, 1, self.page_size, &mut 0) {
+            Ok(found) => found,
+            Err((error, _)) => return Ok(Some(PageState::Missing(Missing::Broken(error)))),
+        };
+        Ok(Some(PageState::Stored(match what {
+            What::Zero => PageBytes::Zero(low(self.page_size)),
+            What::Plain { bytes, seal, .. } => {
+                seal.check()?;
+                PageBytes::Map(bytes)
+            }
+            What::Packed { codec, offset, bytes, length, skip, seal } => {
+                let part = (part, skip..skip.saturating_add(low(self.page_size)));
+                let packed = Packed { codec, bytes, length, part: part.1 };
+                let file = self.levels.get(level).map_or("", |level| level.file_name(part.0));
+                let data = Data::Block(packed);
+                self.unpack(&Stored { level, part: part.0, offset, data, seal: Some(seal), file })?
+            }
+        })))
     }
 
     #[cold]
@@ -220,13 +269,16 @@ impl Pages {
 
     fn unpack<'a>(&self, stored: &Stored<'a>) -> Result<PageBytes<'a>> {
         match &stored.data {
-            Data::Map(bytes) => Ok(PageBytes::Map(bytes)),
-            Data::Block(packed, length, part) => {
-                let block = self.unpacked.get((stored.level, stored.offset), || {
-                    let mut block = vec![0; *length];
+            Data::Map(bytes) => {
+                stored.check()?;
+                Ok(PageBytes::Map(bytes))
+            }
+            Data::Block(packed) => {
+                let block = self.unpacked.get((stored.level, stored.part, stored.offset), || {
+                    let mut block = vec![0; packed.length];
                     stored.unpack(packed, &mut block).map(|()| Arc::from(block))
                 })?;
-                Ok(PageBytes::Block(block, part.clone()))
+                Ok(PageBytes::Block(block, packed.part.clone()))
             }
         }
     }
@@ -234,7 +286,22 @@ impl Pages {
     /// The span with this address, or a part of it that has the address.
     #[inline]
     fn span(&self, address: u64) -> Option<Span> {
-        if let Some(table) = self.table.get_or_init(|| Table::new(self.spans(0..u64::MAX), self.page_size)) {
+        let is_array = match self.levels.first() {
+            Some(Level::V2 { runs, .. }) => {
+                if let Some(item) = runs.as_ref().and_then(|runs| runs.find(address))
+                    && let cursor::What::Placed { ancestor: level, page } = item.what
+                    && level < self.levels.len()
+                {
+                    let page = page.saturating_add(address.saturating_sub(item.start) / self.page_size.max(1));
+                    return Some(Span { start: address, end: item.end, origin: Origin::Placed { level, page } });
+                }
+                true
+            }
+            _ => false,
+        };
+        // runs of version 2 are searched where they are
+        if !is_array && let Some(table) = self.table.get_or_init(|| Table::new(self.spans(0..u64::MAX), self.page_size))
+        {
             match table.find(address) {
                 Found::Span(span) => return Some(span),
                 Found::Nothing => return None,
@@ -252,10 +319,18 @@ impl Pages {
                 Missing::NotInParent { dump: self.dumps.get(level).map_or_else(String::new, |dump| dump.to_string()) }
             }
             Origin::NoParent => self.end.clone(),
-            Origin::Broken { level } => match self.stores.get(level).and_then(|store| store.fault.clone()) {
-                Some(fault) => Missing::Broken(fault),
+            Origin::Broken { level } => match self.levels.get(level).and_then(Level::fault) {
+                Some(fault) => Missing::Broken(fault.clone()),
                 None => Missing::Unknown,
             },
+            Origin::Bad { level, batch, run } => match self.levels.get(level) {
+                Some(Level::V2 { runs: Some(runs), .. }) => Missing::Broken(runs.error(batch, run)),
+                _ => Missing::Unknown,
+            },
+            Origin::Placed { level, page } => Missing::Broken(
+                Error::format(format!("expected page {page} of a dump of version 2, found images of version 1"))
+                    .in_image(self.dumps.get(level).cloned().unwrap_or_default()),
+            ),
             _ => Missing::Lazy,
         }
     }
@@ -275,13 +350,17 @@ pub enum PageState<'a> {
 
 /// Opens the pagemap of an object in one dump; `None` if the dump has none.
 fn open(
-    source: Arc<dyn Source>,
+    link: Link,
     kind: Kind,
     id: u64,
     prefix: &str,
     page_size: Option<u64>,
     limits: &Limits,
-) -> Result<Option<Store>> {
+) -> Result<Option<Level>> {
+    let Link { source, blocks } = link;
+    if let Some(blocks) = blocks {
+        return Level::v2(blocks, kind, id, page_size.unwrap_or(4096)).map(Some);
+    }
     let Some(file) = kind.file_name(id) else { return Ok(None) };
     let name = format!("{prefix}{file}");
     let bytes = match source.open(&file) {
@@ -290,7 +369,7 @@ fn open(
         Err(error) => return Err(error.renamed(name)),
     };
     let image = Image::of_kind(&name, kind, id, bytes, *limits)?;
-    Store::open(image, source, prefix, page_size).map(Some)
+    Store::open(image, source, prefix, page_size).map(|store| Some(Level::V1(Box::new(store))))
 }
 
 fn low(size: u64) -> usize {

@@ -4,8 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::{Error, Name, Result};
-use crate::memory::lz4;
+use crate::memory::codec;
 use crate::memory::missing::Missing;
+use crate::memory::v2::Seal;
+use crate::wire::v2::Codec;
 
 /// Consecutive addresses with one source.
 #[derive(Clone, Debug)]
@@ -41,8 +43,12 @@ pub enum Content<'a> {
 #[derive(Clone, Debug)]
 pub struct Stored<'a> {
     pub(crate) level: usize,
+    /// Which of the files with pages of that dump; version 1 has one.
+    pub(crate) part: usize,
     pub(crate) offset: u64,
     pub(crate) data: Data<'a>,
+    /// What has to be compared with its checksum before bytes are handed out.
+    pub(crate) seal: Option<Seal<'a>>,
     /// What errors call the pages file.
     pub(crate) file: &'a str,
 }
@@ -50,8 +56,20 @@ pub struct Stored<'a> {
 #[derive(Clone, Debug)]
 pub(crate) enum Data<'a> {
     Map(&'a [u8]),
-    /// The block, the length of what it unpacks to, and which part of that is meant.
-    Block(&'a [u8], usize, Range<usize>),
+    Block(Packed<'a>),
+}
+
+/// A part of a compressed block.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed<'a> {
+    /// How it is packed.
+    pub(crate) codec: Codec,
+    /// The block as it is stored.
+    pub(crate) bytes: &'a [u8],
+    /// How many bytes it unpacks to.
+    pub(crate) length: usize,
+    /// Which of these are meant.
+    pub(crate) part: Range<usize>,
 }
 
 impl<'a> Stored<'a> {
@@ -65,47 +83,65 @@ impl<'a> Stored<'a> {
         self.offset
     }
 
-    /// The bytes where they are in the map as they are; `None` if they have to be unpacked.
+    /// The bytes where they are in the map as they are; `None` if they have to be unpacked, or are not what their
+    /// checksum says: [`bytes`](Self::bytes) tells.
     #[inline]
     pub fn map(&self) -> Option<&'a [u8]> {
         match self.data {
-            Data::Map(bytes) => Some(bytes),
-            Data::Block(..) => None,
+            Data::Map(bytes) if self.check().is_ok() => Some(bytes),
+            _ => None,
         }
+    }
+
+    /// Whether the bytes are in the file as they are, and need not be unpacked.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        matches!(self.data, Data::Map(_))
+    }
+
+    /// Compares the stored bytes with their checksum, where they have one and nobody has yet.
+    ///
+    /// Errors: it is another.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        self.seal.as_ref().map_or(Ok(()), Seal::check)
     }
 
     /// The bytes; `scratch` holds them if they have to be unpacked.
     ///
-    /// Errors: the block is broken.
+    /// Errors: the block is broken, or a checksum is another.
     pub fn bytes<'s>(&self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]>
     where
         'a: 's,
     {
         match &self.data {
-            Data::Map(bytes) => Ok(bytes),
-            Data::Block(packed, length, part) => {
-                scratch.resize(*length, 0);
+            Data::Map(bytes) => {
+                self.check()?;
+                Ok(bytes)
+            }
+            Data::Block(packed) => {
+                scratch.resize(packed.length, 0);
                 self.unpack(packed, scratch)?;
-                Ok(scratch.get(part.clone()).unwrap_or_default())
+                Ok(scratch.get(packed.part.clone()).unwrap_or_default())
             }
         }
     }
 
-    /// Where they have to be unpacked: the block, how many bytes it unpacks to, and which of those are meant.
-    pub(crate) fn packed(&self) -> Option<(&'a [u8], usize, Range<usize>)> {
+    /// Where they have to be unpacked: the block they are in.
+    pub(crate) fn packed(&self) -> Option<&Packed<'a>> {
         match &self.data {
             Data::Map(_) => None,
-            Data::Block(packed, length, part) => Some((packed, *length, part.clone())),
+            Data::Block(packed) => Some(packed),
         }
     }
 
     /// Fills `into`, which is as long as [`len`](Self::len) says; a whole block is unpacked straight there, and for a
     /// part of one `scratch` holds the rest.
     ///
-    /// Errors: the block is broken.
+    /// Errors: the block is broken, or a checksum is another.
     pub fn read_into(&self, into: &mut [u8], scratch: &mut Vec<u8>) -> Result<()> {
         match &self.data {
-            Data::Block(packed, length, part) if *length == into.len() && part.len() == *length => {
+            Data::Block(packed) if packed.length == into.len() && packed.part.len() == packed.length => {
                 self.unpack(packed, into)
             }
             _ => {
@@ -119,14 +155,26 @@ impl<'a> Stored<'a> {
         }
     }
 
+    /// How far the bytes `from` bytes behind the first on are all right, at most up to `to`; or how far they are not,
+    /// and why. What has to be unpacked is not looked at.
+    pub(crate) fn sound(&self, from: usize, to: usize) -> (usize, Result<()>) {
+        let (Some(seal), Data::Map(_)) = (&self.seal, &self.data) else { return (to, Ok(())) };
+        let offset = |behind: usize| self.offset.saturating_add(behind as u64);
+        let (end, result) = seal.sound(offset(from), offset(to));
+        (usize::try_from(end.saturating_sub(self.offset)).unwrap_or(to).min(to), result)
+    }
+
     /// Whether both are parts of one block, in one address space.
     pub(crate) fn shares_block(&self, other: &Stored<'_>) -> bool {
         let is_block = self.packed().is_some() && other.packed().is_some();
-        is_block && (self.level, self.offset) == (other.level, other.offset) && std::ptr::eq(self.file, other.file)
+        let place = |stored: &Stored<'_>| (stored.level, stored.part, stored.offset);
+        is_block && place(self) == place(other) && std::ptr::eq(self.file, other.file)
     }
 
-    pub(crate) fn unpack(&self, packed: &[u8], into: &mut [u8]) -> Result<()> {
-        lz4::unpack(packed, into).map_err(|what| Error::format(what).at_offset(self.offset).in_image(self.file))
+    pub(crate) fn unpack(&self, packed: &Packed<'_>, into: &mut [u8]) -> Result<()> {
+        self.check()?;
+        codec::unpack(packed.codec, packed.bytes, into)
+            .map_err(|what| Error::format(what).at_offset(self.offset).in_image(self.file))
     }
 
     /// How many bytes they are.
@@ -134,18 +182,20 @@ impl<'a> Stored<'a> {
     pub fn len(&self) -> usize {
         match &self.data {
             Data::Map(bytes) => bytes.len(),
-            Data::Block(_, _, part) => part.len(),
+            Data::Block(packed) => packed.part.len(),
         }
     }
 
-    fn part(&self, part: Range<usize>) -> Stored<'a> {
+    /// A part of them.
+    pub(crate) fn part(&self, part: Range<usize>) -> Stored<'a> {
         let mut this = self.clone();
         match &mut this.data {
             Data::Map(bytes) => {
                 *bytes = bytes.get(part.clone()).unwrap_or_default();
                 this.offset = this.offset.saturating_add(part.start as u64);
+                this.seal = this.seal.map(|seal| seal.part(this.offset, bytes.len() as u64));
             }
-            Data::Block(_, _, all) => {
+            Data::Block(Packed { part: all, .. }) => {
                 *all = all.start.saturating_add(part.start)..all.start.saturating_add(part.end).min(all.end);
             }
         }
@@ -181,6 +231,45 @@ impl<'a> Run<'a> {
             other => other.clone(),
         };
         Some(Run { start, end, content })
+    }
+
+    /// Compares its stored bytes with their checksums, where they have some and nobody has yet.
+    ///
+    /// Errors: one is another.
+    pub fn check(&self) -> Result<()> {
+        match &self.content {
+            Content::Stored(stored) => stored.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The run in parts: those whose checksums are right, and between them what is broken. What has to be unpacked is
+    /// not looked at.
+    pub(crate) fn sound(self) -> impl Iterator<Item = Run<'a>> {
+        self.sound_if(true)
+    }
+
+    /// The same, or the run as it is.
+    pub(crate) fn sound_if(self, checked: bool) -> impl Iterator<Item = Run<'a>> {
+        let mut at = self.start;
+        std::iter::from_fn(move || {
+            let rest = self.within(at..self.end)?;
+            if !checked {
+                at = self.end;
+                return Some(rest);
+            }
+            let Content::Stored(stored) = &rest.content else {
+                at = self.end;
+                return Some(rest);
+            };
+            let (length, result) = stored.sound(0, stored.len());
+            let end = rest.start.saturating_add((length as u64).max(1)).min(rest.end);
+            at = end;
+            match result {
+                Ok(()) => rest.within(rest.start..end),
+                Err(error) => Some(Run { start: rest.start, end, content: Content::Missing(Missing::Broken(error)) }),
+            }
+        })
     }
 
     /// The same run at other addresses.

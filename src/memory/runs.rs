@@ -4,11 +4,14 @@ use std::ops::Range;
 
 use crate::base::Error;
 use crate::memory::compressed::Block;
+use crate::memory::level::Level;
 use crate::memory::missing::Missing;
 use crate::memory::pages::Pages;
-use crate::memory::run::{Content, Data, Run, Stored};
+use crate::memory::run::{Content, Data, Packed, Run, Stored};
 use crate::memory::span::{Joined, Origin, Span};
 use crate::memory::store::Store;
+use crate::memory::v2::Stretch;
+use crate::wire::v2::Codec;
 
 /// The runs of a range of addresses. Made by [`Pages::runs`].
 pub struct Runs<'a> {
@@ -16,6 +19,9 @@ pub struct Runs<'a> {
     spans: Joined<'a>,
     /// The entry in blocks that is being taken apart.
     blocks: Option<Blocks<'a>>,
+    /// The pages by number that are being taken apart, and the block that had the last.
+    stretch: Option<Stretch<'a>>,
+    hint: usize,
     /// What is left of a span whose beginning was handed out.
     rest: Option<Span>,
     next: Option<Run<'a>>,
@@ -32,7 +38,7 @@ struct Blocks<'a> {
 
 impl<'a> Runs<'a> {
     pub(crate) fn new(pages: &'a Pages, range: Range<u64>) -> Self {
-        Self { pages, spans: pages.spans(range), blocks: None, rest: None, next: None }
+        Self { pages, spans: pages.spans(range), blocks: None, stretch: None, hint: 0, rest: None, next: None }
     }
 
     /// The next run, which may go on in the one after it.
@@ -44,14 +50,27 @@ impl<'a> Runs<'a> {
                 }
                 self.blocks = None;
             }
+            if let Some(stretch) = &mut self.stretch {
+                let run = stretch.next();
+                self.hint = stretch.hint;
+                if run.is_some() {
+                    return run;
+                }
+                self.stretch = None;
+            }
             let span = self.rest.take().or_else(|| self.spans.next())?;
             match span.origin {
                 Origin::Plain { level, offset } => return Some(self.plain(span, level, offset)),
                 Origin::Blocks { level, index, offset, at } => {
-                    let store = self.pages.stores.get(level)?;
+                    let Level::V1(store) = self.pages.levels.get(level)? else { return None };
                     let iter = Box::new(store.blocks_from(index, offset, at)?);
                     let base = span.start.saturating_sub(at);
                     self.blocks = Some(Blocks { store, level, base, range: span.start..span.end, iter });
+                }
+                Origin::Zero => return Some(Run { start: span.start, end: span.end, content: Content::Zero }),
+                Origin::Placed { level, page } if let Some(blocks) = self.pages.blocks(level) => {
+                    let (rest, page_size) = (span.start..span.end, self.pages.page_size());
+                    self.stretch = Some(Stretch::new(blocks, level, rest, page, page_size, self.hint));
                 }
                 _ => {
                     let content = Content::Missing(self.pages.missing(span.origin));
@@ -63,7 +82,7 @@ impl<'a> Runs<'a> {
 
     /// Pages that are stored as they are; where the file is cut short, those that are there.
     fn plain(&mut self, span: Span, level: usize, offset: u64) -> Run<'a> {
-        let Some(store) = self.pages.stores.get(level) else {
+        let Some(Level::V1(store)) = self.pages.levels.get(level) else {
             return Run { start: span.start, end: span.end, content: Content::Missing(Missing::Unknown) };
         };
         let length = span.end.saturating_sub(span.start);
@@ -89,7 +108,7 @@ impl<'a> Runs<'a> {
 }
 
 fn stored<'a>(store: &'a Store, level: usize, offset: u64, bytes: &'a [u8]) -> Content<'a> {
-    Content::Stored(Stored { level, offset, data: Data::Map(bytes), file: store.pages_name() })
+    Content::Stored(Stored { level, part: 0, offset, data: Data::Map(bytes), seal: None, file: store.pages_name() })
 }
 
 /// A part of the pages file.
@@ -130,8 +149,10 @@ impl<'a> Iterator for Blocks<'a> {
                 }
                 Ok(bytes) => {
                     let length = usize::try_from(block.unpacked).unwrap_or(usize::MAX);
-                    let data = Data::Block(bytes, length, part(start)..part(end));
-                    Content::Stored(Stored { level, offset: block.offset, data, file: store.pages_name() })
+                    let part = part(start)..part(end);
+                    let data = Data::Block(Packed { codec: Codec::Lz4, bytes, length, part });
+                    let (offset, file) = (block.offset, store.pages_name());
+                    Content::Stored(Stored { level, part: 0, offset, data, seal: None, file })
                 }
             }
         };
@@ -147,18 +168,25 @@ fn join<'a>(run: &mut Run<'a>, next: &Run<'a>, pages: &'a Pages) -> bool {
     let is_one = match (&mut run.content, &next.content) {
         (Content::Zero, Content::Zero) => true,
         (Content::Stored(this), Content::Stored(other)) => match (&mut this.data, &other.data) {
-            (Data::Map(bytes), Data::Map(more)) if this.level == other.level => {
+            (Data::Map(bytes), Data::Map(more)) if (this.level, this.part) == (other.level, other.part) => {
                 let length = bytes.len().saturating_add(more.len());
                 let is_behind = this.offset.checked_add(bytes.len() as u64) == Some(other.offset);
-                match pages.stores.get(this.level) {
-                    Some(store) if is_behind => match slice(store, this.offset, length as u64) {
-                        Ok(all) => {
-                            *bytes = all;
-                            true
-                        }
-                        Err(_) => false,
-                    },
-                    _ => false,
+                let seal = match (this.seal, &other.seal) {
+                    (None, None) => Some(None),
+                    (Some(seal), Some(other)) => seal.join(other).map(Some),
+                    _ => None,
+                };
+                let all = || {
+                    let from = usize::try_from(this.offset).ok()?;
+                    let content = pages.levels.get(this.level)?.content(this.part)?;
+                    content.get(from..from.checked_add(length)?)
+                };
+                match seal.filter(|_| is_behind).and_then(|seal| Some((seal, all()?))) {
+                    Some((seal, all)) => {
+                        (*bytes, this.seal) = (all, seal);
+                        true
+                    }
+                    None => false,
                 }
             }
             _ => false,

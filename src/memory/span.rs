@@ -1,7 +1,7 @@
 //! Which dump of a chain has which pages: the pagemaps of the chain, looked through together in one pass.
 
-use crate::memory::cursor::{Cursor, What};
-use crate::memory::store::Store;
+use crate::memory::cursor::What;
+use crate::memory::level::{Level, Walker};
 
 /// Consecutive pages of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,32 +27,39 @@ pub(crate) enum Origin {
     NoParent,
     /// Unknown: the pagemap is broken before them.
     Broken { level: usize },
+    /// Nowhere: zeros.
+    Zero,
+    /// Among the pages of a dump of version 2, from this one on.
+    Placed { level: usize, page: u64 },
+    /// Unknown: a run is broken, or its batch.
+    Bad { level: usize, batch: usize, run: usize },
 }
 
 /// The spans of a range of addresses, ascending. Pages of which no pagemap speaks are in none.
 pub(crate) struct Spans<'a> {
-    stores: &'a [Store],
-    cursors: Vec<Cursor<'a>>,
+    levels: &'a [Level],
+    walkers: Vec<Walker<'a>>,
     at: u64,
     end: u64,
+    page_size: u64,
 }
 
 impl<'a> Spans<'a> {
-    pub(crate) fn new(stores: &'a [Store], start: u64, end: u64) -> Self {
-        Self { stores, cursors: Vec::new(), at: start, end }
+    pub(crate) fn new(levels: &'a [Level], start: u64, end: u64, page_size: u64) -> Self {
+        Self { levels, walkers: Vec::new(), at: start, end, page_size: page_size.max(1) }
     }
 
-    /// The cursor of a level. Most ranges never ask for parents, so they are made when they are used.
-    fn cursor(&mut self, level: usize) -> Option<&mut Cursor<'a>> {
-        while self.cursors.len() <= level {
-            self.cursors.push(Cursor::new(self.stores.get(self.cursors.len())?));
+    /// The walker of a level. Most ranges never ask for parents, so they are made when they are used.
+    fn walker(&mut self, level: usize) -> Option<&mut Walker<'a>> {
+        while self.walkers.len() <= level {
+            self.walkers.push(Walker::new(self.levels.get(self.walkers.len())?));
         }
-        self.cursors.get_mut(level)
+        self.walkers.get_mut(level)
     }
 
     /// Whether the pagemap of a level is broken behind its last sound entry.
     fn is_broken(&self, level: usize) -> bool {
-        self.stores.get(level).is_some_and(|store| store.fault.is_some())
+        self.levels.get(level).is_some_and(|level| level.fault().is_some())
     }
 
     fn span(&mut self, start: u64, end: u64, origin: Origin) -> Option<Span> {
@@ -67,7 +74,7 @@ impl Iterator for Spans<'_> {
     fn next(&mut self) -> Option<Span> {
         'entry: while self.at < self.end {
             let at = self.at;
-            let Some(item) = self.cursor(0)?.seek(at) else {
+            let Some(item) = self.walker(0)?.seek(at) else {
                 return if self.is_broken(0) { self.span(at, self.end, Origin::Broken { level: 0 }) } else { None };
             };
             if item.start >= self.end {
@@ -94,10 +101,19 @@ impl Iterator for Spans<'_> {
                         continue 'entry;
                     }
                     What::Hole => return self.span(start, end, Origin::Absent { level }),
-                    What::Parent => {}
+                    What::Zero => return self.span(start, end, Origin::Zero),
+                    What::Placed { ancestor, page } => {
+                        let level = level.saturating_add(ancestor);
+                        if level >= self.levels.len() {
+                            return self.span(start, end, Origin::NoParent);
+                        }
+                        let page = page.saturating_add(behind / self.page_size);
+                        return self.span(start, end, Origin::Placed { level, page });
+                    }
+                    What::Bad { batch, run } => return self.span(start, end, Origin::Bad { level, batch, run }),
+                    What::Parent(links) => level = level.saturating_add(links),
                 }
-                level = level.saturating_add(1);
-                let Some(cursor) = self.cursor(level) else { return self.span(start, end, Origin::NoParent) };
+                let Some(cursor) = self.walker(level) else { return self.span(start, end, Origin::NoParent) };
                 match cursor.seek(start) {
                     Some(found) if found.start <= start => {
                         item = found;
@@ -115,12 +131,17 @@ impl Iterator for Spans<'_> {
 
 impl Span {
     /// Whether `next` goes on where this one ends, from the same place.
-    fn goes_on_in(&self, next: &Span) -> bool {
+    fn goes_on_in(&self, next: &Span, page_size: u64) -> bool {
         let length = self.end.saturating_sub(self.start);
         self.end == next.start
             && match (self.origin, next.origin) {
                 (Origin::Plain { level, offset }, Origin::Plain { level: other, offset: behind }) => {
                     level == other && offset.checked_add(length) == Some(behind)
+                }
+                (Origin::Placed { level, page }, Origin::Placed { level: other, page: behind }) => {
+                    // a span may begin within a page
+                    let pages = (next.start / page_size).saturating_sub(self.start / page_size);
+                    level == other && page.checked_add(pages) == Some(behind)
                 }
                 (Origin::Blocks { .. }, _) => false,
                 (this, other) => this == other,
@@ -146,8 +167,9 @@ impl Iterator for Joined<'_> {
     #[inline]
     fn next(&mut self) -> Option<Span> {
         let mut span = self.next.take().or_else(|| self.spans.next())?;
+        let page_size = self.spans.page_size;
         for next in self.spans.by_ref() {
-            if !span.goes_on_in(&next) {
+            if !span.goes_on_in(&next, page_size) {
                 self.next = Some(next);
                 break;
             }

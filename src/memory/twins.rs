@@ -1,11 +1,14 @@
 //! Pages with equal content: a table of bounded size proposes them, comparing bytes decides.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
+use crate::memory::codec;
 use crate::memory::low;
-use crate::memory::lz4;
 use crate::memory::pages::Pages;
 use crate::memory::run::{Data, Stored};
+use crate::wire::v2::Codec;
 
 /// Places of so many pages are kept at most, 32 bytes each.
 const MOST: u64 = 1 << 20;
@@ -28,13 +31,16 @@ struct Place {
     offset: u64,
     /// Number of the file, from 1; 0 for a slot that is free.
     file: u32,
-    /// Bytes of the block in the file; 0 for pages that are as they are.
+    /// Bytes of the block in the file, and [`ZSTD`] for zstd frames; 0 for pages that are as they are.
     packed: u32,
     /// Bytes that the block unpacks to.
     unpacked: u32,
     /// Where the page is among these.
     at: u32,
 }
+
+/// A bit that no length has: the largest block has 4 MiB.
+const ZSTD: u32 = 1 << 31;
 
 /// The pages met so far, as far as a table of at most 32 MiB remembers them: of a dump with up to half a million
 /// different pages nearly all, beyond that the later ones. What it says of a page is always right: that its content was
@@ -44,6 +50,8 @@ pub struct Twins {
     slots: Vec<Slot>,
     /// Pages files, as many as there may be.
     files: Vec<Bytes>,
+    /// Their numbers, by where they are in memory.
+    numbers: HashMap<(usize, usize), u32>,
     /// The last blocks that were unpacked: of pages that are asked about, of pages met before.
     blocks: [Block; 2],
 }
@@ -63,19 +71,26 @@ impl Twins {
             page_size: usize::try_from(page_size).unwrap_or(usize::MAX),
             slots: vec![Slot::default(); usize::try_from(slots).unwrap_or(0)],
             files: Vec::new(),
+            numbers: HashMap::new(),
             blocks: Default::default(),
         }
     }
 
-    /// The number under which [`met`](Self::met) knows the pages file of one dump of a chain; `None` if there is no
-    /// such file, or too many. Each call keeps the file anew.
-    pub fn file(&mut self, pages: &Pages, level: usize) -> Option<u32> {
-        let content = pages.content(level)?;
+    /// The number under which [`met`](Self::met) knows the file with these bytes; `None` if there is no such file, or
+    /// there are too many.
+    pub fn file(&mut self, pages: &Pages, stored: &Stored<'_>) -> Option<u32> {
+        let content = pages.content(stored.level, stored.part)?;
+        let place = (content.as_ptr().addr(), content.len());
+        if let Some(number) = self.numbers.get(&place) {
+            return Some(*number);
+        }
         if self.files.len() >= FILES {
             return None;
         }
         self.files.push(content.clone());
-        u32::try_from(self.files.len()).ok()
+        let number = u32::try_from(self.files.len()).ok()?;
+        self.numbers.insert(place, number);
+        Some(number)
     }
 
     /// Whether a page with the same content was met before; if not, it is kept. `hash` is that of its content, by
@@ -84,11 +99,11 @@ impl Twins {
     pub fn met(&mut self, stored: &Stored<'_>, file: Option<u32>, at: usize, hash: u64) -> bool {
         let place = match &stored.data {
             Data::Map(_) => Place { offset: stored.offset.saturating_add(at as u64), ..Place::default() },
-            Data::Block(packed, unpacked, part) => Place {
+            Data::Block(packed) => Place {
                 offset: stored.offset,
-                packed: low(packed.len() as u64),
-                unpacked: low(*unpacked as u64),
-                at: low(part.start.saturating_add(at) as u64),
+                packed: low(packed.bytes.len() as u64) | if packed.codec == Codec::Zstd { ZSTD } else { 0 },
+                unpacked: low(packed.length as u64),
+                at: low(packed.part.start.saturating_add(at) as u64),
                 ..Place::default()
             },
         };
@@ -123,7 +138,7 @@ impl Twins {
         let [own, met] = &mut self.blocks;
         let page = match &stored.data {
             Data::Map(bytes) => bytes.get(at..at.saturating_add(self.page_size)),
-            Data::Block(packed, ..) => own.page(packed, place, self.page_size),
+            Data::Block(packed) => own.page(packed.bytes, place, self.page_size),
         };
         let file = usize::try_from(other.file).ok().and_then(|file| self.files.get(file.checked_sub(1)?));
         let other = file.and_then(|file| {
@@ -131,7 +146,7 @@ impl Twins {
             match other.packed {
                 0 => file.get(from..from.checked_add(self.page_size)?),
                 packed => {
-                    let packed = file.get(from..from.checked_add(usize::try_from(packed).ok()?)?)?;
+                    let packed = file.get(from..from.checked_add(usize::try_from(packed & !ZSTD).ok()?)?)?;
                     met.page(packed, other, self.page_size)
                 }
             }
@@ -146,7 +161,8 @@ impl Block {
         if place.file == 0 || (self.file, self.offset) != (place.file, place.offset) {
             self.file = 0;
             self.bytes.resize(usize::try_from(place.unpacked).ok()?, 0);
-            lz4::unpack(packed, &mut self.bytes).ok()?;
+            let codec = if place.packed & ZSTD == 0 { Codec::Lz4 } else { Codec::Zstd };
+            codec::unpack(codec, packed, &mut self.bytes).ok()?;
             (self.file, self.offset) = (place.file, place.offset);
         }
         let from = usize::try_from(place.at).ok()?;

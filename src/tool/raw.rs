@@ -24,7 +24,10 @@ pub fn check(space: &AddressSpace, range: Range<u64>, unpack: bool, cancel: &Can
         }
         match &run.content {
             Content::Stored(stored) => {
-                if unpack && stored.map().is_none() {
+                if unpack && stored.is_plain() {
+                    go_on(cancel)?;
+                    stored.check()?;
+                } else if unpack {
                     go_on(cancel)?;
                     stored.bytes(&mut scratch)?;
                 }
@@ -65,7 +68,7 @@ pub fn write(
         None => Err(why.unwrap_or_else(|| lacking(space, part.start))),
     };
     let mut at = range.start;
-    for run in space.runs(range.clone()) {
+    for run in space.runs(range.clone()).flat_map(Run::sound) {
         let Run { start, end, content } = run;
         if start > at {
             fill_in(&mut writer, at..start, None)?;

@@ -144,8 +144,31 @@ pub fn values(file: &str, name: &str) -> Vec<Value> {
     values
 }
 
+/// A message as its file has it: what is said before it and the V1 messages that it is made from.
+pub type Said = (String, Vec<String>);
+
+/// The fields of a message as its file has them: number, name, type (with `repeated`), and what is said behind them.
+pub fn declared(file: &str, message: &str) -> Vec<(u32, String, String, String)> {
+    let text = text(file);
+    let (_, body) = text.split_once(&format!("\nmessage {message} {{\n")).expect(message);
+    let (body, _) = body.split_once("\n}").unwrap();
+    let fields = body.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    fields
+        .map(|line| {
+            let (code, comment) = line.split_once("//").unwrap_or((line, ""));
+            let (left, right) = code.split_once(" = ").unwrap_or_else(|| panic!("{line}"));
+            let digits: String = right.chars().take_while(char::is_ascii_digit).collect();
+            let words: Vec<&str> = left.split_whitespace().collect();
+            let [label, ty, name] = words[..] else { panic!("{line}") };
+            let packed = if right.contains("packed = true") { "packed " } else { "" };
+            let ty = if label == "repeated" { format!("repeated {packed}{ty}") } else { ty.to_owned() };
+            (digits.parse().unwrap(), name.to_owned(), ty, comment.trim().to_owned())
+        })
+        .collect()
+}
+
 /// What stands before each message in all files, and the V1 messages it is made from.
-pub fn said() -> BTreeMap<String, (String, Vec<String>)> {
+pub fn said() -> BTreeMap<String, Said> {
     let mut said = BTreeMap::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/v2");
     for entry in std::fs::read_dir(folder).unwrap() {

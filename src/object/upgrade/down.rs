@@ -52,6 +52,7 @@ impl Down<'_> {
         let mut rest: &[u8] = &[];
         let mut rest_at = 0usize;
         let mut raw = None;
+        let mut problem = None;
         let mut hint = 0usize;
         for read in Fields::new(v2) {
             let read = read.map_err(|error| Broken::wire(error, base))?;
@@ -62,22 +63,27 @@ impl Down<'_> {
                     Some(position) => {
                         hint = position.saturating_add(1);
                         let Some(field) = message.fields.get(position) else { continue };
-                        let offset = base.saturating_add(read.start);
-                        let content =
-                            content(field, &read.value, offset).map_err(|broken| broken.around(field.name))?;
-                        self.afford(&found, base)?;
-                        if field.from != From::Always {
-                            let offset = base.saturating_add(read.body);
-                            found.push(Found { rank: field.rank, content, offset });
+                        match content(field, &read.value, base.saturating_add(read.start)) {
+                            Ok(_) if field.from == From::Always => {}
+                            Ok(content) => {
+                                self.afford(&found, base)?;
+                                let offset = base.saturating_add(read.body);
+                                found.push(Found { rank: field.rank, content, offset });
+                            }
+                            Err(broken) => problem = problem.or(Some(broken.around(field.name))),
                         }
                     }
                     None => self.unknown = self.unknown.saturating_add(1),
                 },
             }
         }
+        // the original counts, whatever stands beside it
         if let Some(raw) = raw {
             out.extend_from_slice(raw);
             return Ok(());
+        }
+        if let Some(broken) = problem {
+            return Err(broken);
         }
         // stable: the elements of a field keep their order
         found.sort_by_key(|found| found.rank);

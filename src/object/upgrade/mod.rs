@@ -6,7 +6,7 @@
 //! and compares.
 //!
 //! What moves between messages or images (a leader's signal mask, the members of `file_entry`) is not for the tables;
-//! code does that, on V1 messages before [`up`] and behind [`down`], in fields numbered from
+//! code does that, on V1 messages before [`up()`] and behind [`down()`], in fields numbered from
 //! [`FILLED_BY_CODE`](schema::FILLED_BY_CODE), for which V2 has fields with a path like `#1`.
 
 mod back;
@@ -76,7 +76,7 @@ pub fn down(message: &'static Message, v2: &[u8], limits: &Limits, out: &mut Vec
     Ok(down.unknown)
 }
 
-/// Appends a V1 message, whatever its bytes are, as a V2 message that [`down`] makes the same bytes of.
+/// Appends a V1 message, whatever its bytes are, as a V2 message that [`down()`] makes the same bytes of.
 pub fn checked_up(message: &'static Message, v1: &[u8], limits: &Limits, out: &mut Vec<u8>) -> Kept {
     let start = out.len();
     if up(message, v1, limits, out).is_ok() {

@@ -168,7 +168,7 @@ impl V1Files {
         let failed = |error| Error::io("cannot write", error).in_image(shown());
         match self.find(name)?.place {
             Place::Image(kind @ (Kind::Pagemap | Kind::PagemapShmem), id) => {
-                out.write_all(&pagemap::bytes(&self.bundle, kind, id)?).map_err(failed)
+                out.write_all(&pagemap::bytes(&self.bundle, kind, id, self.page_size())?).map_err(failed)
             }
             Place::Image(kind, id) => {
                 let context = self.context.get_or_init(|| context(&self.bundle));
@@ -180,6 +180,11 @@ impl V1Files {
                 .in_image(shown())
                 .hint("icecore mem shows memory, and icecore convert makes the files of version 1")),
         }
+    }
+
+    /// Bytes of a page, as the checkpoint says.
+    pub fn page_size(&self) -> u64 {
+        self.head.page_size.unwrap_or(4096)
     }
 
     fn find(&self, name: &[u8]) -> Result<&Entry> {
@@ -328,5 +333,5 @@ fn has_criu_files(path: &Path) -> bool {
 ///
 /// Errors: it cannot be opened.
 pub fn open_bundle(path: &Path, access: Access, limits: Limits) -> Result<Bundle> {
-    Bundle::open(path, access, limits)
+    if path.is_dir() { Bundle::open_dir(path, access, limits) } else { Bundle::open(path, access, limits) }
 }

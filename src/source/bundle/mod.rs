@@ -3,9 +3,20 @@
 //! A [`Bundle`] is what one file holds, a whole checkpoint, or what a directory of `.criu` files holds. Messages are
 //! none of its business: it knows kinds by their numbers and hands out records as slices of the map.
 
+mod append;
 mod blocks;
+mod compare;
+mod directory;
+mod frames;
+mod job;
+mod list;
+mod many;
 mod open;
+mod receive;
 mod records;
+mod salvage;
+mod survey;
+mod verify;
 mod write;
 
 use std::fs::File;
@@ -17,7 +28,11 @@ use crate::base::{Error, Limits};
 use crate::wire::v2::types;
 
 pub use blocks::{BlockAt, Blocks};
-pub use records::Records;
+pub use list::{LIST, Lists};
+pub use receive::receive;
+pub use records::{In, Records};
+pub use salvage::{Salvage, Saved};
+pub use verify::Verified;
 pub use write::{Summary, Turn, TurnTo, Writer};
 
 /// What files of version 2 hold, as opened: its directory was read and nothing else.
@@ -31,6 +46,8 @@ pub struct Bundle {
     pub(super) blocks: std::sync::OnceLock<crate::base::Result<Blocks>>,
     /// What is odd about it, and did not keep it from being read.
     pub(super) warnings: Vec<Error>,
+    /// Whether it is a directory of images, or shards.
+    pub(super) is_several: bool,
 }
 
 /// One file.
@@ -41,9 +58,13 @@ pub(crate) struct Part {
     /// Where it is; none if it came from a pipe.
     pub(crate) path: Option<PathBuf>,
     pub(crate) file: Option<File>,
-    /// The checksum of its END.
+    /// Whether it is one of a directory's.
+    pub(crate) is_beside: bool,
+    /// The checksum of the END of the dump.
     pub(crate) end: Option<u32>,
-    /// Where its block table is, if its directory has one: offset of the record's header.
+    /// The last END of the file.
+    pub(crate) tail: Option<directory::Tail>,
+    /// Where its block table is, if its directory has one: offsets of the records' headers.
     pub(crate) tables: Vec<usize>,
 }
 
@@ -78,7 +99,8 @@ impl Bundle {
         &self.limits
     }
 
-    /// What is odd about it, and did not keep it from being read: bytes behind its end, images without their STOP.
+    /// What is odd about it, and did not keep it from being read: bytes behind its END, files of a directory that are
+    /// no images of it.
     pub fn warnings(&self) -> &[Error] {
         &self.warnings
     }
@@ -90,6 +112,19 @@ impl Bundle {
             [part] => part.end,
             _ => None,
         }
+    }
+
+    /// Bytes up to the last END, behind which more can be appended; none of what has no END.
+    pub fn length(&self) -> Option<u64> {
+        match self.parts.as_slice() {
+            [part] => part.tail.map(|tail| tail.length),
+            _ => None,
+        }
+    }
+
+    /// The sections of all images but the directory.
+    pub(super) fn all_sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter().filter(|section| section.kind != types::KIND_DIRECTORY)
     }
 
     /// Kind and number of all images but the directory, ascending.
@@ -116,7 +151,7 @@ impl Bundle {
 
     /// The records of an image, without what only frames them.
     pub fn records(&self, kind: u32, id: u64) -> Records<'_> {
-        Records::new(self, kind, id)
+        Records::of(self, self.sections(kind, id))
     }
 
     /// The content of a file that it is made of; blocks and sections say which.

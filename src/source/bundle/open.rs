@@ -1,134 +1,231 @@
-//! Opening a bundle: its last 56 bytes, then its directory.
+//! Opening a file: by its last 56 bytes and its directory, or by a walk over its headers.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
-use zerocopy::FromBytes;
 
 use crate::base::map::{self, Access};
 use crate::base::{Error, Limits, Result};
+use crate::source::bundle::directory::{Directory, Tail};
+use crate::source::bundle::frames::{Found, State};
+use crate::source::bundle::survey::Survey;
 use crate::source::bundle::{Bundle, Part, Section};
-use crate::wire::v2::array::Array;
-use crate::wire::v2::header::END;
-use crate::wire::v2::{Broken, DirectoryRow, End, ImageHeader, Item, Record, Walk, types};
+use crate::source::spool;
+use crate::wire::v2::{ImageHeader, types};
+
+/// What helps where a file is not whole.
+const SALVAGE: &str = "icecore convert --salvage gets out of it what is whole";
+
+/// A file and what it holds of one dump.
+pub(super) struct Opened {
+    pub(super) part: Part,
+    pub(super) dump: u64,
+    pub(super) sections: Vec<Section>,
+    pub(super) warnings: Vec<Error>,
+}
 
 impl Bundle {
-    /// Opens a file.
+    /// Opens a file: a bundle, a stream that was stored, or a single image. A directory is opened as
+    /// [`open_dir`](Self::open_dir) does.
     ///
-    /// Errors: it is not there, cannot be read, or is none of version 2.
+    /// Errors: it is not there, cannot be read, is none of version 2, or is not whole. Bytes behind its END are no
+    /// error but a warning.
     pub fn open(path: &Path, access: Access, limits: Limits) -> Result<Self> {
         let name = path.to_string_lossy().into_owned();
         let failed = |error| Error::io("cannot open", error).in_image(name.clone());
         let file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+            return Self::open_dir(path, access, limits);
+        }
         let bytes = map::content(&file, path, access)?;
-        let part =
-            Part { name, bytes, path: Some(path.to_path_buf()), file: Some(file), end: None, tables: Vec::new() };
-        Self::of_part(part, limits)
+        Self::of_part(Part::new(name, bytes, Some((path.to_path_buf(), file))), None, limits)
+    }
+
+    /// What comes from an open descriptor, such as a pipe, to its end.
+    ///
+    /// Errors: as [`open`](Self::open); what is long has no place in the temporary directory.
+    pub fn read(fd: BorrowedFd<'_>, name: &str, access: Access, limits: Limits) -> Result<Self> {
+        Self::from_bytes(name, spool::read(fd, name, access, &limits)?, limits)
     }
 
     /// What bytes hold, such as came from a pipe.
+    ///
+    /// Errors: as [`open`](Self::open).
     pub fn from_bytes(name: &str, bytes: Bytes, limits: Limits) -> Result<Self> {
-        let part = Part { name: name.to_owned(), bytes, path: None, file: None, end: None, tables: Vec::new() };
-        Self::of_part(part, limits)
+        Self::of_part(Part::new(name.to_owned(), bytes, None), None, limits)
     }
 
-    fn of_part(mut part: Part, limits: Limits) -> Result<Self> {
-        let wrong = |part: &Part, broken: Broken| {
-            Error::format(broken.to_string()).at_offset(broken.offset as u64).in_image(part.name.as_str())
+    /// The numbers of all dumps that its file holds, the last one first: a chain of them can be in one bundle.
+    ///
+    /// Errors: it is no bundle in one file.
+    pub fn dumps(&self) -> Result<Vec<u64>> {
+        let [part] = self.parts.as_slice() else {
+            return Err(Error::usage("expected one file that holds dumps").in_image(self.name()));
         };
-        let first = ImageHeader::read(&part.bytes).map_err(|broken| wrong(&part, broken))?;
-        let mut dump = first.dump();
-        let mut sections = Vec::new();
-        match end(&part.bytes) {
-            Some((end, checksum)) => {
-                part.end = Some(checksum);
-                let directory = usize::try_from(end.directory()).unwrap_or(usize::MAX);
-                let found = match directory {
-                    0 => walk(&part.bytes, 0, &limits),
-                    _ => {
-                        let found = read(&part.bytes, directory, &limits);
-                        found.map(|(of, rows, tables)| {
-                            dump = of;
-                            part.tables = tables;
-                            rows
-                        })
-                    }
-                };
-                sections = found.map_err(|broken| wrong(&part, broken))?;
+        let tail = part.tail.filter(|tail| tail.chain(&part.bytes).all(|tail| tail.directory != 0));
+        let found: Vec<u64> = match tail {
+            Some(tail) => tail.chain(&part.bytes).filter_map(|tail| tail.dump(&part.bytes)).collect(),
+            None => {
+                let mut survey = Survey::new(&part.bytes, 0);
+                survey.walk(0, &mut |_| {});
+                let before = survey.frames.tails.len().max(1);
+                survey
+                    .frames
+                    .images
+                    .iter()
+                    .rev()
+                    .filter(|image| image.segment < before)
+                    .map(|image| image.dump)
+                    .collect()
             }
-            None => sections.extend(walk(&part.bytes, 0, &limits).map_err(|broken| wrong(&part, broken))?),
-        }
+        };
+        let mut known = std::collections::BTreeSet::new();
+        Ok(found.into_iter().filter(|dump| known.insert(*dump)).collect())
+    }
+
+    /// Another dump of the same file, such as the parent of this one.
+    ///
+    /// Errors: there is no such dump in it; it is not whole.
+    pub fn of_dump(&self, dump: u64) -> Result<Self> {
+        let [part] = self.parts.as_slice() else {
+            return Err(Error::usage("expected one file that holds dumps").in_image(self.name()));
+        };
+        let again = |file: &File| file.try_clone().map_err(|error| Error::io("cannot open", error));
+        let file = part.file.as_ref().map(again).transpose()?;
+        let part = Part::new(part.name.clone(), part.bytes.clone(), part.path.clone().zip(file));
+        Self::of_part(part, Some(dump), self.limits)
+    }
+
+    fn of_part(part: Part, dump: Option<u64>, limits: Limits) -> Result<Self> {
+        let Opened { part, dump, mut sections, warnings } = Opened::new(part, 0, dump, &limits)?;
         sections.sort_unstable();
+        let (name, parts, blocks) = (part.name.clone(), vec![part], OnceLock::new());
+        Ok(Self { name, parts, sections, dump, limits, blocks, warnings, is_several: false })
+    }
+}
+
+impl Part {
+    pub(super) fn new(name: String, bytes: Bytes, file: Option<(std::path::PathBuf, File)>) -> Self {
+        let (path, file) = file.unzip();
+        Self { name, bytes, path, file, is_beside: false, end: None, tail: None, tables: Vec::new() }
+    }
+}
+
+impl Opened {
+    /// What a file holds of a dump; of the last one, if none is asked for.
+    pub(super) fn new(part: Part, index: usize, dump: Option<u64>, limits: &Limits) -> Result<Self> {
         let name = part.name.clone();
-        Ok(Self {
-            name,
-            parts: vec![part],
-            sections,
-            dump,
-            limits,
-            blocks: std::sync::OnceLock::new(),
-            warnings: Vec::new(),
-        })
+        let opened = Self::of(part, index, dump, limits);
+        opened.map_err(|error| error.in_image(name.as_str()))
     }
-}
 
-/// What the last bytes say, if they are the END of the file, and its checksum.
-fn end(bytes: &[u8]) -> Option<(End, u32)> {
-    let at = bytes.len().checked_sub(END)?;
-    let record = Record::read(bytes, at).ok().filter(|record| record.header.object_type() == types::END)?;
-    record.check().ok()?;
-    let end = End::read_from_bytes(record.payload).ok().filter(End::has_tags)?;
-    (end.length() == bytes.len() as u64).then_some((end, record.header.checksum()))
-}
-
-type Directory = (u64, Vec<Section>, Vec<usize>);
-
-/// The directory at an offset: the number of its dump, the sections, and where block tables are.
-fn read(bytes: &[u8], at: usize, limits: &Limits) -> Result<Directory, Broken> {
-    let header = ImageHeader::read(bytes.get(at..).unwrap_or_default()).map_err(|broken| broken.at(at))?;
-    let (mut sections, mut tables) = (Vec::new(), Vec::new());
-    for item in Walk::new(bytes, at.saturating_add(size_of::<ImageHeader>())) {
-        let Item::Record(record) = item? else { break };
-        match record.header.object_type() {
-            types::STOP | types::END => break,
-            types::BLOCK_TABLE => tables.push(record.offset),
-            types::DIRECTORY => {
-                record.check()?;
-                let rows =
-                    Array::<DirectoryRow>::new(record.header, record.payload).map_err(|b| b.at(record.offset))?;
-                rows.check().map_err(|broken| broken.at(record.offset))?;
-                for row in rows.iter().take(limits.files.saturating_sub(sections.len())) {
-                    let place = |value| usize::try_from(value).unwrap_or(usize::MAX);
-                    let (offset, size) = (place(row.offset()), place(row.size()));
-                    sections.push(Section { kind: row.kind(), id: row.id(), part: 0, offset, size });
-                }
-            }
-            _ => {}
+    fn of(part: Part, index: usize, dump: Option<u64>, limits: &Limits) -> Result<Self> {
+        let first = ImageHeader::read(&part.bytes)
+            .map_err(|broken| Error::format(broken.to_string()).at_offset(broken.offset as u64))?;
+        let tail = Tail::find(&part.bytes, limits.scan);
+        match tail.filter(|tail| tail.directory != 0 && tail.is_proven(&part.bytes, first.dump())) {
+            Some(tail) => Self::by_directory(part, index, tail, dump, limits),
+            None => Self::by_walk(part, index, dump, limits),
         }
     }
-    Ok((header.dump(), sections, tables))
+
+    fn by_directory(mut part: Part, index: usize, last: Tail, dump: Option<u64>, limits: &Limits) -> Result<Self> {
+        let mut chain = last.chain(&part.bytes);
+        let tail = match dump {
+            None => Some(last),
+            Some(dump) => chain.find(|tail| tail.dump(&part.bytes) == Some(dump)),
+        };
+        drop(chain);
+        let Some(tail) = tail else { return Self::by_walk(part, index, dump, limits) };
+        let directory = Directory::read(&part.bytes, &tail, index, limits)
+            .map_err(|error| if error.kind() == crate::ErrorKind::Format { error.hint(SALVAGE) } else { error })?;
+        let warnings = behind(&part, &last).into_iter().collect();
+        part.tables = directory.tables;
+        part.end = Some(tail.checksum);
+        part.tail = Some(last);
+        let mut sections = directory.sections;
+        sections.push(directory.own);
+        Ok(Self { part, dump: directory.dump, sections, warnings })
+    }
+
+    /// Where there is no directory, or none that is in its place.
+    fn by_walk(mut part: Part, index: usize, dump: Option<u64>, limits: &Limits) -> Result<Self> {
+        let bytes = part.bytes.clone();
+        let mut survey = Survey::new(&bytes, index);
+        let mut sections = 0usize;
+        survey.walk(0, &mut |item| {
+            sections = sections.saturating_add(usize::from(matches!(item, crate::wire::v2::Item::Image(..))));
+        });
+        if sections > limits.files {
+            return Err(Error::limit(format!("more than {} sections of images", limits.files))
+                .hint("Limits::files, or --max-files, raises it"));
+        }
+        let Some(last) = survey.frames.tails.last().copied() else {
+            return Self::alone(part, survey);
+        };
+        if last.directory != 0 && dump.is_none() {
+            // a cut append, longer than what was scanned for its END
+            return Self::by_directory(part, index, last, dump, limits);
+        }
+        let before = |error: &&Error| error.offset().is_none_or(|offset| offset < last.length);
+        if let Some(error) = survey.frames.problems.list.iter().find(before) {
+            return Err(error.clone().hint(SALVAGE));
+        }
+        let images = survey.frames.images.iter().filter(|image| image.segment < survey.frames.tails.len());
+        let images = images.filter(|image| image.kind != types::KIND_DIRECTORY);
+        let Some(dump) = dump.or_else(|| images.clone().next_back().map(|image| image.dump)) else {
+            return Err(Error::format("expected images before END, found none"));
+        };
+        let mut latest: BTreeMap<(u32, u64), &Found> = BTreeMap::new();
+        let mut segment = None;
+        for image in images.filter(|image| image.dump == dump) {
+            latest.insert((image.kind, image.id), image);
+            segment = Some(image.segment);
+        }
+        let Some(tail) = segment.and_then(|segment| survey.frames.tails.get(segment)) else {
+            return Err(Error::usage(format!("expected dump {dump:#018x} in the file, found others")));
+        };
+        let sections = latest.into_values().flat_map(|image| image.sections.iter().copied()).collect();
+        let warnings = behind(&part, &last).into_iter().collect();
+        part.end = Some(tail.checksum);
+        part.tail = Some(last);
+        Ok(Self { part, dump, sections, warnings })
+    }
+
+    /// One image, which needs no END.
+    fn alone(part: Part, survey: Survey<'_>) -> Result<Self> {
+        let image = match survey.frames.images.as_slice() {
+            // with nothing else it is the beginning of a bundle; a directory has the rest beside it
+            [image] if image.kind != types::KIND_CHECKPOINT || part.is_beside => image,
+            _ => {
+                let error = survey.frames.problems.list.into_iter().next();
+                let error = error.unwrap_or_else(|| Error::format("expected the END of a bundle, found the end"));
+                return Err(error.hint(SALVAGE));
+            }
+        };
+        let (dump, mut sections) = (image.dump, image.sections.clone());
+        if let Some(section) = sections.last_mut().filter(|_| image.state != State::Whole) {
+            // who reads it comes to what is wrong with it
+            section.size = part.bytes.len().saturating_sub(section.offset);
+        }
+        let is_more = image.state == State::Whole && !survey.frames.problems.list.is_empty();
+        let warnings = survey.frames.problems.list.into_iter().filter(|_| is_more).collect();
+        Ok(Self { part, dump, sections, warnings })
+    }
 }
 
-/// The sections of a file that has no directory.
-fn walk(bytes: &[u8], part: usize, limits: &Limits) -> Result<Vec<Section>, Broken> {
-    let mut sections: Vec<Section> = Vec::new();
-    for item in Walk::new(bytes, 0) {
-        match item? {
-            Item::Image(offset, header) => {
-                if sections.len() >= limits.files {
-                    break;
-                }
-                let size = size_of::<ImageHeader>();
-                sections.push(Section { kind: header.kind(), id: header.id(), part, offset, size });
-            }
-            Item::Record(record) if record.header.object_type() == types::END => {}
-            Item::Record(record) => {
-                if let Some(section) = sections.last_mut() {
-                    section.size = record.end().saturating_sub(section.offset);
-                }
-            }
-        }
-    }
-    Ok(sections)
+/// A warning of what stands behind the last END.
+fn behind(part: &Part, tail: &Tail) -> Option<Error> {
+    let length = usize::try_from(tail.length).unwrap_or(usize::MAX);
+    let rest = part.bytes.get(length..).filter(|rest| !rest.is_empty())?;
+    let what = match ImageHeader::read(rest) {
+        Ok(_) => "something was being appended, and has no END",
+        Err(_) => "they are passed over",
+    };
+    let what = format!("{} bytes stand behind the END of the bundle: {what}", rest.len());
+    Some(Error::format(what).at_offset(tail.length).in_image(part.name.as_str()))
 }

@@ -5,13 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::base::map::{self, Access};
 use crate::base::{Error, Limits, Result};
-use crate::object::upgrade::V1Files;
 
 /// One name in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,12 +32,8 @@ pub(super) enum What {
 pub(super) struct Listing {
     /// Ascending by name.
     pub(super) items: Vec<Item>,
-    from: From,
-}
-
-enum From {
-    Directory(PathBuf, Access),
-    Files(Arc<V1Files>),
+    root: PathBuf,
+    access: Access,
 }
 
 /// Directories in directories are followed so deep.
@@ -52,40 +46,25 @@ impl Listing {
     /// limits allow.
     pub(super) fn of_directory(path: &Path, access: Access, limits: &Limits) -> Result<Self> {
         let mut items = Vec::new();
-        walk(path, &mut Vec::new(), DEPTH, limits.files, &mut items)?;
+        walk(path, &[], DEPTH, limits.files, &mut items)?;
         items.sort_unstable();
-        Ok(Self { items, from: From::Directory(path.to_path_buf(), access) })
+        Ok(Self { items, root: path.to_path_buf(), access })
     }
 
-    /// What a checkpoint of version 2 stands for.
-    ///
-    /// Errors: a name in it is broken.
-    pub(super) fn of_files(files: Arc<V1Files>) -> Result<Self> {
-        let mut items: Vec<Item> = Vec::new();
-        for entry in files.entries() {
-            let what = match (&entry.link, entry.is_directory) {
-                (Some(link), _) => What::Link(link.clone()),
-                (None, true) => What::Directory,
-                (None, false) => What::File,
-            };
-            items.push(Item { name: entry.name.clone(), what });
-        }
-        items.sort_unstable();
-        Ok(Self { items, from: From::Files(files) })
+    /// Bytes of all files.
+    pub(super) fn bytes(&self) -> u64 {
+        let size =
+            |item: &Item| fs::symlink_metadata(self.root.join(OsStr::from_bytes(&item.name))).map(|meta| meta.len());
+        let files = self.items.iter().filter(|item| item.what == What::File);
+        files.filter_map(|item| size(item).ok()).fold(0, u64::saturating_add)
     }
 
     /// The content of a file.
     ///
     /// Errors: it cannot be read.
     pub(super) fn content(&self, name: &[u8]) -> Result<Bytes> {
-        match &self.from {
-            From::Files(files) => files.content(name),
-            From::Directory(root, access) => {
-                let path = root.join(OsStr::from_bytes(name));
-                let file = open(&path)?;
-                map::content(&file, &path, *access)
-            }
-        }
+        let path = self.root.join(OsStr::from_bytes(name));
+        map::content(&open(&path)?, &path, self.access)
     }
 }
 
@@ -102,7 +81,7 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-fn walk(path: &Path, prefix: &mut Vec<u8>, depth: u32, most: usize, items: &mut Vec<Item>) -> Result<()> {
+fn walk(path: &Path, prefix: &[u8], depth: u32, most: usize, items: &mut Vec<Item>) -> Result<()> {
     let failed = |error| Error::io("cannot list", error).in_image(path.to_string_lossy());
     let Some(depth) = depth.checked_sub(1) else {
         return Err(
@@ -117,7 +96,7 @@ fn walk(path: &Path, prefix: &mut Vec<u8>, depth: u32, most: usize, items: &mut 
                 .hint("Limits::files, or --max-files, raises it"));
         }
         let kind = entry.file_type().map_err(failed)?;
-        let mut name = prefix.clone();
+        let mut name = prefix.to_vec();
         name.extend(entry.file_name().into_vec());
         let what = if kind.is_symlink() {
             What::Link(fs::read_link(entry.path()).map_err(failed)?.into_os_string().into_vec())
@@ -133,7 +112,7 @@ fn walk(path: &Path, prefix: &mut Vec<u8>, depth: u32, most: usize, items: &mut 
         let is_directory = what == What::Directory;
         items.push(Item { name: name.clone(), what });
         if is_directory {
-            walk(&entry.path(), &mut name, depth, most, items)?;
+            walk(&entry.path(), &name, depth, most, items)?;
         }
     }
     Ok(())

@@ -16,8 +16,9 @@ const BUFFER: usize = 1 << 20;
 
 /// What a [`Writer`](crate::source::bundle::Writer) writes to.
 pub(super) enum Output {
-    Bundle(BufWriter<Sink>),
-    Stream(BufWriter<Stdout>),
+    /// A file, and its bytes so far.
+    Bundle(BufWriter<Sink>, u64),
+    Stream(BufWriter<Stdout>, u64),
     Images(Images),
 }
 
@@ -29,6 +30,8 @@ pub(super) struct Images {
     open: BTreeMap<(u32, u64), (BufWriter<Sink>, u64)>,
     current: Option<(u32, u64)>,
     done: Batch,
+    /// Bytes of all so far.
+    length: u64,
 }
 
 impl Output {
@@ -38,12 +41,12 @@ impl Output {
     pub(super) fn bundle(path: &Path) -> Result<Self> {
         let sink = Sink::create(path)?;
         sink.only_for_owner()?;
-        Ok(Self::Bundle(BufWriter::with_capacity(BUFFER, sink)))
+        Ok(Self::Bundle(BufWriter::with_capacity(BUFFER, sink), 0))
     }
 
     /// Standard output.
     pub(super) fn stream() -> Self {
-        Self::Stream(BufWriter::with_capacity(BUFFER, io::stdout()))
+        Self::Stream(BufWriter::with_capacity(BUFFER, io::stdout()), 0)
     }
 
     /// A directory, which is made if it is not there.
@@ -58,7 +61,14 @@ impl Output {
             );
         }
         let directory = path.to_path_buf();
-        Ok(Self::Images(Images { directory, made, open: BTreeMap::new(), current: None, done: Batch::default() }))
+        Ok(Self::Images(Images {
+            directory,
+            made,
+            open: BTreeMap::new(),
+            current: None,
+            done: Batch::default(),
+            length: 0,
+        }))
     }
 
     /// What comes next belongs to this image. Gives where its file stands; none where all images are in one file.
@@ -81,20 +91,26 @@ impl Output {
         Ok(Some(0))
     }
 
-    /// All is written: it appears.
+    /// All is written: it appears. Gives how many bytes that are.
     ///
     /// Errors: what is left cannot be written, synced or put in place.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<u64> {
         match self {
-            Self::Bundle(file) => file.into_inner().map_err(|error| failed(error.into_error()))?.finish(),
-            Self::Stream(mut file) => file.flush().map_err(failed),
+            Self::Bundle(file, length) => {
+                file.into_inner().map_err(|error| failed(error.into_error()))?.finish()?;
+                Ok(length)
+            }
+            Self::Stream(mut file, length) => {
+                file.flush().map_err(failed)?;
+                Ok(length)
+            }
             Self::Images(mut images) => {
                 for (_, (file, _)) in std::mem::take(&mut images.open) {
                     images.done.add(file.into_inner().map_err(|error| failed(error.into_error()))?)?;
                 }
                 images.done.commit()?;
                 images.made.keep();
-                Ok(())
+                Ok(images.length)
             }
         }
     }
@@ -115,23 +131,25 @@ fn failed(error: io::Error) -> Error {
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Bundle(file) => file.write(bytes),
-            Self::Stream(file) => file.write(bytes),
+        let (written, length) = match self {
+            Self::Bundle(file, length) => (file.write(bytes)?, length),
+            Self::Stream(file, length) => (file.write(bytes)?, length),
             Self::Images(images) => {
                 let current = images.current.and_then(|image| images.open.get_mut(&image));
                 let Some((file, length)) = current else { return Err(io::ErrorKind::BrokenPipe.into()) };
                 let written = file.write(bytes)?;
                 *length = length.saturating_add(written as u64);
-                Ok(written)
+                (written, &mut images.length)
             }
-        }
+        };
+        *length = length.saturating_add(written as u64);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Bundle(file) => file.flush(),
-            Self::Stream(file) => file.flush(),
+            Self::Bundle(file, _) => file.flush(),
+            Self::Stream(file, _) => file.flush(),
             Self::Images(images) => images.open.values_mut().try_for_each(|(file, _)| file.flush()),
         }
     }

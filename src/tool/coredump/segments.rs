@@ -81,9 +81,9 @@ impl<'a> Plan<'a> {
         let mut count = Count::default();
         let mut broken = Vec::new();
         let mut scratch = Vec::new();
-        for run in space.runs(0..u64::MAX) {
+        for run in space.runs(0..u64::MAX).flat_map(Run::sound) {
             if let Content::Stored(stored) = &run.content
-                && stored.map().is_none()
+                && !stored.is_plain()
             {
                 watch.stop()?;
                 if let Err(error) = stored.bytes(&mut scratch) {
@@ -117,12 +117,12 @@ impl<'a> Plan<'a> {
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + '_ {
         let reserved = if self.format.is_64 { RESERVED } else { RESERVED_32 };
         let mut mapping: Option<&'a Mapping> = None;
-        self.space.runs(0..self.format.end().unwrap_or(u64::MAX)).map(move |run| {
+        self.space.runs(0..self.format.end().unwrap_or(u64::MAX)).flat_map(Run::sound).map(move |run| {
             if mapping.is_none_or(|mapping| run.start < mapping.start.0 || run.end > mapping.end.0) {
                 mapping = self.space.mapping_at(run.start);
             }
             let said = match &run.content {
-                Content::Stored(stored) if stored.map().is_none() && self.is_broken(run.start) => Said::Nothing,
+                Content::Stored(stored) if !stored.is_plain() && self.is_broken(run.start) => Said::Nothing,
                 Content::Stored(_) => Said::Bytes,
                 Content::Zero if run.len() < reserved => Said::Bytes,
                 Content::Zero => Said::Zeros,

@@ -74,7 +74,7 @@ pub(super) fn fill(
 fn contents(plan: &Plan<'_>) -> Result<Vec<Option<Bytes>>> {
     let open = |image: &Image| match &image.file {
         Some(_) => Ok(None),
-        None => image.source.open(&image.file_name).map(Some).map_err(|error| error.renamed(image.name.as_str())),
+        None => image.place.content().map(Some),
     };
     plan.images.iter().map(open).collect()
 }

@@ -86,11 +86,14 @@ pub struct Options {
     pub protect: bool,
     /// Whether to ask for huge pages where nearly all of one is copied, and the process had not refused them.
     pub huge: bool,
+    /// Whether pages with checksums, as version 2 has them, are compared with those before anything is restored. Without it
+    /// nothing is read that is mapped, and what is damaged is restored as it is.
+    pub verify: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { maps: most_maps() / 2, missing: OnMissing::Refuse, protect: true, huge: true }
+        Self { maps: most_maps() / 2, missing: OnMissing::Refuse, protect: true, huge: true, verify: true }
     }
 }
 

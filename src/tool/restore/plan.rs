@@ -1,15 +1,14 @@
 //! What goes where, before anything is touched: areas, each cut into fragments with one source.
 
 use std::fs::File;
-use std::sync::Arc;
 
+use rayon::iter::ParallelIterator;
 use serde::Serialize;
 
 use crate::base::{Address, Error, Result};
 use crate::checkpoint::AddressSpace;
 use crate::checkpoint::mm::{Backing, Mapping, Prot};
-use crate::memory::{Content, Missing, Run, Stored};
-use crate::source::Source;
+use crate::memory::{Content, Missing, PagesFile, Run, Stored};
 use crate::tool::restore::fit;
 use crate::tool::restore::{OnMissing, Options};
 
@@ -117,9 +116,7 @@ pub struct Image {
     #[serde(skip)]
     pub(super) file: Option<File>,
     #[serde(skip)]
-    pub(super) source: Arc<dyn Source>,
-    #[serde(skip)]
-    pub(super) file_name: String,
+    pub(super) place: PagesFile,
     /// How long it has to be.
     #[serde(skip)]
     end: u64,
@@ -157,9 +154,15 @@ impl<'a> Plan<'a> {
             }
             let huge = options.huge && mapping.madv & NO_HUGE == 0;
             let mut area = Area { start, end, prot: mapping.prot, backing, fragments: Vec::new(), huge };
+            if options.verify && space.has_checksums() {
+                // on all cores; what is broken is told below
+                space.par_runs(start.0..end.0).for_each(|run| drop(run.check()));
+            }
             for run in space.runs(start.0..end.0) {
-                let what = plan.what(&run, &area.backing)?;
-                area.push(Fragment { start: Address(run.start), end: Address(run.end), what });
+                for run in run.sound_if(options.verify) {
+                    let what = plan.what(&run, &area.backing)?;
+                    area.push(Fragment { start: Address(run.start), end: Address(run.end), what });
+                }
             }
             area.fragments.shrink_to_fit();
             plan.areas.push(area);
@@ -181,7 +184,7 @@ impl<'a> Plan<'a> {
                 });
             }
             Content::Missing(_) => What::Missing,
-            Content::Stored(stored) if stored.map().is_some() && *backing != Backing::SysV => {
+            Content::Stored(stored) if stored.is_plain() && *backing != Backing::SysV => {
                 let Some(image) = self.image(stored, run.end, run.len())? else { return Ok(What::Unpack) };
                 let offset = stored.offset();
                 let unit = rustix::param::page_size() as u64;
@@ -204,10 +207,9 @@ impl<'a> Plan<'a> {
         let number = match found {
             Some(number) => number,
             None => {
-                let Some((source, name)) = self.space.file_of(stored) else { return Ok(None) };
-                let file = source.file(name).map_err(|error| error.renamed(stored.file))?;
-                let (source, file_name) = (source.clone(), name.to_owned());
-                self.images.push(Image { name: stored.file.to_owned(), file, source, file_name, end: 0, last: 0 });
+                let Some(place) = self.space.file_of(stored) else { return Ok(None) };
+                let file = place.open()?;
+                self.images.push(Image { name: stored.file.to_owned(), file, place, end: 0, last: 0 });
                 self.images.len().saturating_sub(1)
             }
         };

@@ -19,8 +19,8 @@ pub(super) struct Piece<'a> {
 
 #[derive(Clone)]
 pub(super) enum What<'a> {
-    /// A slice of the map.
-    Map(&'a [u8]),
+    /// Bytes that are in the map as they are.
+    Map(Stored<'a>),
     /// A part of a compressed block.
     Block(Stored<'a>),
     /// Zeros that no file has.
@@ -126,7 +126,7 @@ impl<'a> Pieces<'a> {
             },
             Content::Stored(stored) => {
                 self.release(Some(start));
-                let what = stored.map().map_or_else(|| What::Block(stored.clone()), What::Map);
+                let what = if stored.is_plain() { What::Map } else { What::Block }(stored.clone());
                 self.ready.push_back(Piece { start, end, what });
                 self.stored = Some(end);
             }

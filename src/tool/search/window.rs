@@ -87,7 +87,25 @@ fn slices<'a>(pieces: &[Piece<'a>], part: &Part, shape: Shape, scratch: &mut Scr
         let (start, end) = (piece.start.max(low), piece.end.min(high));
         let [from, to] = [start, end].map(|at| low_usize(at.saturating_sub(piece.start)));
         let bytes = match &piece.what {
-            What::Map(bytes) => Bytes::Map(bytes.get(from..to).unwrap_or_default()),
+            What::Map(stored) => {
+                let mut at = from;
+                while at < to {
+                    let (behind, result) = stored.sound(at, to);
+                    let behind = behind.max(at.saturating_add(1));
+                    let [start, end] = [at, behind].map(|at| piece.start.saturating_add(at as u64));
+                    match result.map(|()| stored.part(at..behind).map()) {
+                        Ok(bytes) => slices.push(Slice { start, end, bytes: Bytes::Map(bytes.unwrap_or_default()) }),
+                        Err(error) => {
+                            let own = start.max(part.range.start)..end.min(part.range.end);
+                            if !own.is_empty() {
+                                broken.push((own, error));
+                            }
+                        }
+                    }
+                    at = behind;
+                }
+                continue;
+            }
             What::Zero => Bytes::Zero,
             What::Block(stored) => match again(stored, last, block) {
                 Ok(bytes) => {
@@ -122,7 +140,7 @@ fn again<'s>(stored: &Stored<'_>, last: Option<&Stored<'_>>, block: &'s mut Vec<
     if !last.is_some_and(|last| last.shares_block(stored)) {
         stored.bytes(&mut *block)?;
     }
-    Ok(stored.packed().and_then(|(_, _, part)| block.get(part)).unwrap_or_default())
+    Ok(stored.packed().and_then(|packed| block.get(packed.part.clone())).unwrap_or_default())
 }
 
 /// Slices whose addresses touch.

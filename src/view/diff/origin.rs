@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
-use crate::memory::Stored;
+use crate::memory::{PagesFile, Stored};
 
 /// Device and inode of a file.
 pub(super) type Identity = (u64, u64);
@@ -26,9 +26,13 @@ impl<'d> Origins<'d> {
         let (level, shown) = (stored.level(), stored.file);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         *known.entry((level, shown.to_owned())).or_insert_with(|| {
+            let source = self.dump.parents().get(level).ok()??;
+            if let Some(bundle) = source.bundle() {
+                return PagesFile::of(bundle, stored).identity();
+            }
             let file = shown.rsplit('/').next()?;
             Kind::from_file_name(file).filter(|(kind, _)| *kind == Kind::Pages)?;
-            self.dump.parents().get(level).ok()??.identity(file)
+            source.identity(file)
         })
     }
 }

@@ -17,7 +17,6 @@ use crate::base::{Address, Error, Name, Result};
 use crate::checkpoint::mm::Mapping;
 use crate::checkpoint::task::Task;
 use crate::checkpoint::{AddressSpace, Checkpoint};
-use crate::image::Kind;
 use crate::view::diff::counts::Counts;
 use crate::view::diff::memory::{MemoryDiff, PageRun, Scope};
 use crate::view::diff::of;
@@ -52,8 +51,7 @@ pub(super) fn pages(
     let mut segments = Segments::default();
     let mut of_segments: Vec<(u32, u32, Counts)> = Vec::new();
     // a task has at most this many; of parents more, and then its bar waits at its end
-    let sizes = a.images_of(Kind::Pages).iter().map(|image| a.source().size(&image.file).unwrap_or(0));
-    let bytes = sizes.fold(0, u64::saturating_add);
+    let bytes = a.stored_bytes();
     let steps = (pairs.both.len() as u64).saturating_mul(STEPS);
     for (number, (task, other)) in pairs.both.iter().enumerate() {
         let spaces = (of(a, task.address_space()), of(b, other.address_space()));

@@ -6,6 +6,7 @@ use crate::base::listing::keep;
 use crate::base::{Error, Name};
 use crate::checkpoint::AddressSpace;
 use crate::checkpoint::space::SpaceRuns;
+use crate::memory::run::Packed;
 use crate::memory::{Content, Missing, Run};
 use crate::view::diff::bytes::{Bytes, compare};
 use crate::view::diff::counts::{Counts, State};
@@ -156,7 +157,7 @@ impl<'a, 'o, 'd> Side<'a, 'o, 'd> {
     fn unpack(&mut self) -> Result<(), Option<Error>> {
         match (&self.unpacked, &self.now) {
             (Some(done), _) => done.map_err(|()| None),
-            (None, Some(Run { content: Content::Stored(stored), .. })) if stored.map().is_none() => {
+            (None, Some(Run { content: Content::Stored(stored), .. })) if !stored.is_plain() => {
                 let done = stored.bytes(&mut self.scratch).map(|_| ());
                 self.unpacked = Some(done.as_ref().map(|_| ()).map_err(|_| ()));
                 done.map_err(Some)
@@ -165,7 +166,16 @@ impl<'a, 'o, 'd> Side<'a, 'o, 'd> {
         }
     }
 
-    /// The bytes from `at` to `end`, once they are unpacked.
+    /// How far bytes are all right from `at` on, or how far they are not, and why.
+    fn sound(&self, at: u64, end: u64) -> (u64, Option<Error>) {
+        let Some(run) = self.run(at) else { return (end, None) };
+        let Content::Stored(stored) = &run.content else { return (end, None) };
+        let number = |address: u64| usize::try_from(address.saturating_sub(run.start)).unwrap_or(usize::MAX);
+        let (to, result) = stored.sound(number(at), number(end));
+        (run.start.saturating_add(to as u64).clamp(at.saturating_add(1), end), result.err())
+    }
+
+    /// The bytes from `at` to `end`, once they are unpacked and found to be right.
     fn bytes(&self, at: u64, end: u64) -> Bytes<'_> {
         let Some(run) = self.run(at) else { return Bytes::These(&[]) };
         let Content::Stored(stored) = &run.content else { return Bytes::Zeros };
@@ -173,7 +183,8 @@ impl<'a, 'o, 'd> Side<'a, 'o, 'd> {
         let (from, to) = (number(at.saturating_sub(run.start)), number(end.saturating_sub(run.start)));
         let found = match (stored.map(), stored.packed()) {
             (Some(map), _) => map.get(from..to),
-            (None, Some((.., part))) => {
+            (None, Some(packed)) => {
+                let part = &packed.part;
                 self.scratch.get(part.start.saturating_add(from)..part.start.saturating_add(to))
             }
             (None, None) => None,
@@ -196,11 +207,11 @@ fn is_same_origin(a: &mut Side<'_, '_, '_>, b: &mut Side<'_, '_, '_>, at: u64) -
                 identity.is_some() && identity == b.asked.identity(that)
             }
         }
-        (Some((packed, length, part)), Some((others, other_length, other_part))) => {
-            let start = |part: Range<usize>, skipped: u64| (part.start as u64).checked_add(skipped);
-            length == other_length
-                && start(part, skipped) == start(other_part, other_skipped)
-                && (std::ptr::eq(packed, others) || packed == others)
+        (Some(packed), Some(others)) => {
+            let start = |packed: &Packed<'_>, skipped: u64| (packed.part.start as u64).checked_add(skipped);
+            (packed.length, packed.codec) == (others.length, others.codec)
+                && start(packed, skipped) == start(others, other_skipped)
+                && (std::ptr::eq(packed.bytes, others.bytes) || packed.bytes == others.bytes)
         }
         _ => false,
     }
@@ -254,18 +265,18 @@ impl Walk<'_> {
         &self,
         a: &mut Side<'_, '_, '_>,
         b: &mut Side<'_, '_, '_>,
-        Range { start, end }: Range<u64>,
+        Range { start, end: all }: Range<u64>,
         page: u64,
         found: &mut Found,
     ) {
         let Found { counts, runs, problems, stored, .. } = found;
         let Some((place, counts)) = counts.last_mut() else { return };
-        let pages = end.saturating_sub(start).div_ceil(page);
+        let pages = all.saturating_sub(start).div_ceil(page);
         let ((of_a, error), (of_b, other)) = (a.has(start), b.has(start));
         keep(problems, a.tell(error).into_iter().chain(b.tell(other)));
         let has_bytes = |has: &Has<'_>| matches!(has, Has::Stored | Has::Zero);
         if matches!((&of_a, &of_b), (Has::Stored, _) | (_, Has::Stored)) {
-            *stored = stored.saturating_add(end.saturating_sub(start));
+            *stored = stored.saturating_add(all.saturating_sub(start));
         }
         match (of_a, of_b) {
             (Has::Zero, Has::Zero) => counts.same = counts.same.saturating_add(pages),
@@ -285,29 +296,43 @@ impl Walk<'_> {
                 }
                 let (done, other) = (a.unpack(), b.unpack());
                 if done.is_err() || other.is_err() {
-                    let state = |has: Has<'_>, is_broken: bool| if is_broken { State::Broken } else { state(&has) };
-                    counts.cannot(state(of_a, done.is_err()), state(of_b, other.is_err()), pages);
+                    let state = |has: &Has<'_>, is_broken: bool| if is_broken { State::Broken } else { state(has) };
+                    counts.cannot(state(&of_a, done.is_err()), state(&of_b, other.is_err()), pages);
                     let errors = [a.tell(done.err().flatten()), b.tell(other.err().flatten())];
                     keep(problems, errors.into_iter().flatten());
                     return;
                 }
-                let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
                 let size = usize::try_from(page).unwrap_or(usize::MAX);
-                let same = compare(a.bytes(start, end), b.bytes(start, end), length, size, |changed| {
-                    counts.changed = counts.changed.saturating_add(1);
-                    counts.bytes_changed = counts.bytes_changed.saturating_add(changed.bytes);
-                    counts.was_zero = counts.was_zero.saturating_add(u64::from(changed.was_zero));
-                    counts.became_zero = counts.became_zero.saturating_add(u64::from(changed.became_zero));
-                    if self.runs {
-                        let from = start.saturating_add(changed.at as u64);
-                        let to = from.saturating_add(page).min(end);
-                        let run = ChangedRun { place: *place, start: from, end: to, pages: 1, bytes: changed.bytes };
-                        if !runs.last_mut().is_some_and(|last| last.join(&run)) {
-                            runs.push(run);
-                        }
+                let mut end = start;
+                while end < all {
+                    let start = end;
+                    let ((of_one, error), (of_other, another)) = (a.sound(start, all), b.sound(start, all));
+                    end = of_one.min(of_other);
+                    let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+                    if error.is_some() || another.is_some() {
+                        let state = |has: &Has<'_>, is_broken: bool| if is_broken { State::Broken } else { state(has) };
+                        let pages = end.saturating_sub(start).div_ceil(page);
+                        counts.cannot(state(&of_a, error.is_some()), state(&of_b, another.is_some()), pages);
+                        keep(problems, [a.tell(error), b.tell(another)].into_iter().flatten());
+                        continue;
                     }
-                });
-                counts.same = counts.same.saturating_add(same);
+                    let same = compare(a.bytes(start, end), b.bytes(start, end), length, size, |changed| {
+                        counts.changed = counts.changed.saturating_add(1);
+                        counts.bytes_changed = counts.bytes_changed.saturating_add(changed.bytes);
+                        counts.was_zero = counts.was_zero.saturating_add(u64::from(changed.was_zero));
+                        counts.became_zero = counts.became_zero.saturating_add(u64::from(changed.became_zero));
+                        if self.runs {
+                            let from = start.saturating_add(changed.at as u64);
+                            let to = from.saturating_add(page).min(end);
+                            let run =
+                                ChangedRun { place: *place, start: from, end: to, pages: 1, bytes: changed.bytes };
+                            if !runs.last_mut().is_some_and(|last| last.join(&run)) {
+                                runs.push(run);
+                            }
+                        }
+                    });
+                    counts.same = counts.same.saturating_add(same);
+                }
             }
             (of_a, of_b) => counts.cannot(state(&of_a), state(&of_b), pages),
         }

@@ -1,5 +1,7 @@
 //! What is measured of stored pages: zeros, how often each byte occurs, how well a sample can be packed.
 
+use std::ops::Range;
+
 use crate::base::{Error, Result};
 use crate::memory::{Stored, packed_size, twins};
 
@@ -82,15 +84,23 @@ pub(super) struct Measured {
     /// Bytes of the pages that were packed, and what they take then.
     pub(super) sampled: u64,
     pub(super) packed: u64,
-    /// Why nothing was.
-    pub(super) error: Option<Error>,
+    /// Pages that cannot be read, and why.
+    pub(super) broken: u64,
+    pub(super) errors: Vec<Error>,
 }
 
 impl Chunk<'_> {
     pub(super) fn measure(&self) -> Measured {
         let mut measured = Measured::default();
-        if let Err(error) = self.try_measure(&mut measured) {
-            measured = Measured { error: Some(error), ..Measured::default() };
+        let mut at = 0;
+        while at < self.stored.len() {
+            let (end, result) = self.stored.sound(at, self.stored.len());
+            if let Err(error) = result.and_then(|()| self.try_measure(at..end, &mut measured)) {
+                let pages = end.saturating_sub(at).checked_div(self.page_size).unwrap_or(0);
+                measured.broken = measured.broken.saturating_add(pages as u64);
+                measured.errors.push(error);
+            }
+            at = end.max(at.saturating_add(1));
         }
         measured
     }
@@ -101,10 +111,13 @@ impl Chunk<'_> {
         (scattered >> 32).is_multiple_of(self.step.max(1))
     }
 
-    fn try_measure(&self, into: &mut Measured) -> Result<()> {
+    fn try_measure(&self, part: Range<usize>, into: &mut Measured) -> Result<()> {
         let (mut unpacked, mut packed) = (Vec::new(), Vec::new());
-        let bytes = self.stored.bytes(&mut unpacked)?;
+        let before = part.start.checked_div(self.page_size).unwrap_or(0);
+        let stored = self.stored.part(part);
+        let bytes = stored.bytes(&mut unpacked)?;
         for (number, page) in bytes.chunks(self.page_size.max(1)).enumerate() {
+            let number = number.saturating_add(before);
             if is_zero(page) {
                 into.zero = into.zero.saturating_add(1);
                 into.histogram.zeros(page.len() as u64);

@@ -107,11 +107,10 @@ pub fn pages(dump: &Checkpoint, pid: Option<u32>, progress: &dyn Progress, out: 
     // a file that is not there may concern many mappings
     let out = &mut Once::new(out);
     Rows::<Stored>::problems(out, problems)?;
-    let bytes = dump.images_of(Kind::Pages).iter().filter_map(|image| dump.source().size(&image.file).ok());
-    let bytes = bytes.fold(0, u64::saturating_add);
     // a pre-dump does not say it; its pagemaps do
     let spaces = tasks.iter().filter_map(|task| task.address_space().ok().flatten());
     let page_size = spaces.map(|space| space.page_size()).next().unwrap_or_else(|| dump.page_size());
+    let bytes = dump.stored_bytes();
     let mut work = Work {
         page_size,
         twins: Twins::new(bytes / page_size.max(1), page_size),
@@ -242,8 +241,6 @@ impl Work<'_> {
     /// Measures the stored pages of an address space, of each subject in turn, and hands out rows.
     fn pages(&mut self, space: &AddressSpace, subjects: Vec<Subject>, out: &mut impl Rows<Stored>) -> Result<()> {
         let Some(pages) = space.pages() else { return Ok(()) };
-        let levels = 0..pages.dumps().len();
-        let files: Vec<Option<u32>> = levels.map(|level| self.twins.file(pages, level)).collect();
         let page_size = usize::try_from(space.page_size()).unwrap_or(usize::MAX);
         let mut open: VecDeque<Subject> = VecDeque::new();
         let mut batch: Vec<(usize, Chunk<'_>)> = Vec::new();
@@ -266,7 +263,7 @@ impl Work<'_> {
                     first = first.saturating_add(length.checked_div(space.page_size()).unwrap_or(0));
                     collected = collected.saturating_add(length);
                     if collected >= BATCH || batch.len() >= PIECES {
-                        self.measure(&batch, &files, &mut open, out)?;
+                        self.measure(&batch, pages, &mut open, out)?;
                         (collected, _) = (0, batch.clear());
                         // all but the last will not change any more
                         while open.len() > 1 {
@@ -276,7 +273,7 @@ impl Work<'_> {
                 }
             }
         }
-        self.measure(&batch, &files, &mut open, out)?;
+        self.measure(&batch, pages, &mut open, out)?;
         while !open.is_empty() {
             self.finish(open.pop_front(), out)?;
         }
@@ -286,7 +283,7 @@ impl Work<'_> {
     fn measure(
         &mut self,
         batch: &[(usize, Chunk<'_>)],
-        files: &[Option<u32>],
+        space: &Pages,
         open: &mut VecDeque<Subject>,
         out: &mut impl Rows<Stored>,
     ) -> Result<()> {
@@ -295,12 +292,9 @@ impl Work<'_> {
             let Some(Subject { tally, .. }) = open.get_mut(*subject) else { continue };
             let length = chunk.stored.len() as u64;
             self.done = self.done.saturating_add(length);
-            let pages = length.checked_div(self.page_size).unwrap_or(0);
-            if let Some(error) = measured.error {
-                tally.broken = tally.broken.saturating_add(pages);
-                out.problem(error)?;
-                continue;
-            }
+            let pages = length.checked_div(self.page_size).unwrap_or(0).saturating_sub(measured.broken);
+            tally.broken = tally.broken.saturating_add(measured.broken);
+            measured.errors.into_iter().try_for_each(|error| out.problem(error))?;
             tally.pages = tally.pages.saturating_add(pages);
             if chunk.stored.level() > 0 {
                 tally.in_parents = tally.in_parents.saturating_add(pages);
@@ -309,7 +303,7 @@ impl Work<'_> {
             tally.sampled = tally.sampled.saturating_add(measured.sampled);
             tally.packed = tally.packed.saturating_add(measured.packed);
             tally.histogram.get_or_insert_default().add(&measured.histogram);
-            let file = files.get(chunk.stored.level()).copied().flatten();
+            let file = self.twins.file(space, &chunk.stored);
             // one after the other: which of two equal pages is the first is then the same each time
             for (at, hash) in measured.pages {
                 if self.twins.met(&chunk.stored, file, at, hash) {
@@ -344,7 +338,7 @@ fn stored(pages: &Pages, ranges: &VecDeque<Range<u64>>) -> u64 {
 /// What is stored of a run, in pieces; blocks stay whole, or they would be unpacked more than once.
 fn cut(run: Run<'_>) -> impl Iterator<Item = crate::memory::Stored<'_>> {
     let step = match &run.content {
-        Content::Stored(stored) if stored.map().is_some() => PIECE,
+        Content::Stored(stored) if stored.is_plain() => PIECE,
         _ => u64::MAX,
     };
     let mut at = run.start;

@@ -20,6 +20,8 @@ pub const CONT: u32 = 1 << 9;
 pub const HOLE: u32 = 1 << 10;
 /// The pages are in the parent, at the same address; nothing else is known of their place.
 pub const BY_ADDRESS: u32 = 1 << 11;
+/// The units that have the pages are the blocks that version 1 had them in.
+pub const BLOCKS: u32 = 1 << 12;
 /// Where in the flags the number of the ancestor stands whose store has the pages.
 pub const ANCESTOR_SHIFT: u32 = 16;
 
@@ -126,6 +128,12 @@ pub struct Array<'a, T> {
     stride: usize,
     len: usize,
     element: std::marker::PhantomData<T>,
+}
+
+impl<T: Element> Default for Array<'_, T> {
+    fn default() -> Self {
+        Self { bytes: &[], stride: size_of::<T>(), len: 0, element: std::marker::PhantomData }
+    }
 }
 
 impl<'a, T: Element> Array<'a, T> {

@@ -69,6 +69,13 @@ impl<'a> PageBlock<'a> {
     ///
     /// Errors: fields that are missing, too many, or don't fit each other; at their offset in the payload.
     pub fn read(payload: &'a [u8]) -> Result<Self, Broken> {
+        Self::read_prefix(payload, payload.len() as u64)
+    }
+
+    /// The same of the first bytes of a payload of `size` bytes, up to the data at least.
+    ///
+    /// Errors: as [`read`](Self::read).
+    pub fn read_prefix(payload: &'a [u8], size: u64) -> Result<Self, Broken> {
         let wrong = |offset: usize, what| Broken { offset, problem: Problem::Block(what) };
         let mut at = 0usize;
         let fixed = |at: &mut usize, tag: u8| {
@@ -107,10 +114,13 @@ impl<'a> PageBlock<'a> {
         let padding_at = at;
         bytes(&mut at, 0x3a).ok_or_else(|| wrong(padding_at, "padding that is cut"))?;
         let data_field = at;
-        let data = bytes(&mut at, 0x42).flatten().ok_or_else(|| wrong(data_field, "no data"))?;
-        if at != payload.len() {
-            return Err(wrong(at, "something behind its data"));
+        let has_data = payload.get(at) == Some(&0x42);
+        let length = varint::read(payload, at.saturating_add(1)).ok().filter(|_| has_data);
+        let (length, data_at) = length.ok_or_else(|| wrong(data_field, "no data"))?;
+        if (data_at as u64).checked_add(length) != Some(size) {
+            return Err(wrong(data_field, "data that do not end with it"));
         }
+        let data = payload.get(data_at..).unwrap_or_default();
         let units = usize::try_from(pages.div_ceil(unit)).unwrap_or(usize::MAX);
         let numbers = |bytes: Option<&'a [u8]>| <[U32]>::ref_from_bytes(bytes.unwrap_or_default()).ok();
         let sizes = match (numbers(sizes), codec) {
@@ -123,17 +133,17 @@ impl<'a> PageBlock<'a> {
             _ => return Err(wrong(sums_at, "checksums that are not one for each unit")),
         };
         let stored = match codec {
-            Codec::Raw => data.len() as u64,
+            Codec::Raw => length,
             _ => sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(u64::from(size.get()))),
         };
         let fits = match codec {
             Codec::Raw => stored > 0 && stored.is_multiple_of(u64::from(pages)),
-            _ => stored == data.len() as u64,
+            _ => stored == length,
         };
         if !fits {
             return Err(wrong(data_field, "data of another length than its pages"));
         }
-        Ok(Self { first, pages, codec, unit, sizes, sums, data_at: at.saturating_sub(data.len()), data })
+        Ok(Self { first, pages, codec, unit, sizes, sums, data_at, data })
     }
 
     /// How many units it has.
@@ -163,6 +173,28 @@ pub struct Prefix<'a> {
 }
 
 impl Prefix<'_> {
+    /// Whether what it says fits together: [`PageBlock::read`] takes what is written of it.
+    ///
+    /// Errors: what does not fit.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.unit == 0 || self.pages == 0 || self.first.checked_add(u64::from(self.pages)).is_none() {
+            return Err("expected a block of pages, found one without pages");
+        }
+        let units = usize::try_from(self.pages.div_ceil(self.unit)).unwrap_or(usize::MAX);
+        let stored = self.sizes.iter().fold(0u64, |sum, size| sum.saturating_add(u64::from(*size)));
+        let (sizes, fits) = match self.codec {
+            Codec::Raw => (0, self.length > 0 && self.length.is_multiple_of(u64::from(self.pages))),
+            Codec::Lz4 | Codec::Zstd => (units, stored == self.length),
+        };
+        if self.sizes.len() != sizes || !(self.sums.is_empty() || self.sums.len() == units) {
+            return Err("expected sizes and checksums of a block, one for each unit, found others");
+        }
+        if !fits || self.length > types::BLOCK_DATA {
+            return Err("expected data as long as a block says, found others");
+        }
+        Ok(())
+    }
+
     /// Writes header and prefix behind `out`. With `offset`, where in the file they will stand, and `align`, a power of
     /// two, the data begins at a multiple of it.
     pub fn write(&self, out: &mut Vec<u8>, offset: u64, align: u64) {

@@ -5,6 +5,7 @@
 //! another form is refused; a protobuf decoder would accept it and then find the next header elsewhere.
 
 pub mod array;
+pub mod blob;
 pub mod block;
 pub mod crc;
 pub mod fixed;
@@ -15,6 +16,7 @@ pub mod types;
 use std::fmt;
 
 pub use array::{BlockRow, DirectoryRow, PageRun};
+pub use blob::Blob;
 pub use block::{Codec, PageBlock};
 pub use header::{End, ImageHeader, ObjectHeader};
 pub use record::{Item, Record, Walk};
@@ -75,6 +77,8 @@ pub enum Problem {
     Order,
     /// A block of pages is not made as it should be.
     Block(&'static str),
+    /// A BLOB is not made as it should be.
+    Blob(&'static str),
 }
 
 impl fmt::Display for Broken {
@@ -94,6 +98,7 @@ impl fmt::Display for Broken {
             Problem::Element => write!(f, "expected an element of an array, found other tags"),
             Problem::Order => write!(f, "expected elements that ascend, found others"),
             Problem::Block(what) => write!(f, "expected a block of pages, found one with {what}"),
+            Problem::Blob(what) => write!(f, "expected a piece of raw bytes, found one with {what}"),
         }
     }
 }

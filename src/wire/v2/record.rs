@@ -39,14 +39,7 @@ impl<'a> Record<'a> {
         if header.size() > most {
             return Err(Broken { offset, problem: Problem::TooLong(header.size()) });
         }
-        let expected = match header.object_type() {
-            types::START | types::STOP => Some(0),
-            types::END => Some(size_of::<End>() as u64),
-            _ => None,
-        };
-        if let Some(expected) = expected.filter(|expected| *expected != header.size()) {
-            return Err(Broken { offset, problem: Problem::Size { expected, found: header.size() } });
-        }
+        Self { offset, header, payload: &[] }.check_size()?;
         let body = rest.get(size_of::<ObjectHeader>()..).unwrap_or_default();
         let payload = usize::try_from(header.size()).ok().and_then(|size| body.get(..size));
         let Some(payload) = payload else {
@@ -54,6 +47,19 @@ impl<'a> Record<'a> {
             return Err(Broken { offset, problem });
         };
         Ok(Self { offset, header, payload })
+    }
+
+    /// Whether its header says a size that its type may have.
+    ///
+    /// Errors: it is another.
+    pub fn check_size(&self) -> Result<(), Broken> {
+        let expected = match self.header.object_type() {
+            types::START | types::STOP => 0,
+            types::END => size_of::<End>() as u64,
+            _ => return Ok(()),
+        };
+        let (offset, found) = (self.offset, self.header.size());
+        if expected == found { Ok(()) } else { Err(Broken { offset, problem: Problem::Size { expected, found } }) }
     }
 
     /// Where the record behind it begins, in the slice.

@@ -1,0 +1,124 @@
+//! A batch of runs: one record, compared with its checksum and looked through once, before its first use.
+
+use std::sync::OnceLock;
+
+use crate::base::{Error, Result};
+use crate::memory::v2::runs::{Pages, address};
+use crate::wire::v2::array::Array;
+use crate::wire::v2::crc::crc32c;
+use crate::wire::v2::{Broken, ObjectHeader, PageRun, Problem, Record};
+
+/// A record with runs.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// Which file, and where in it the record's header is.
+    pub(super) part: usize,
+    pub(super) offset: usize,
+    /// The address of its first run, as it is read without looking at the checksum.
+    pub(super) first: u64,
+    /// Whether it was looked through, and what is wrong with it.
+    pub(super) state: OnceLock<Option<Error>>,
+}
+
+/// So many bytes are summed and then looked at while they are in the processor's cache.
+const CHUNK: usize = 32 << 10;
+
+impl Batch {
+    /// The array, whose header was looked at when the image was opened.
+    #[inline]
+    pub(super) fn array<'a>(&self, bytes: &'a [u8]) -> Option<Array<'a, PageRun>> {
+        let (header, rest) = bytes.get(self.offset..)?.split_at_checked(size_of::<ObjectHeader>())?;
+        let header = ObjectHeader::read(header).ok()?;
+        let payload = rest.get(..usize::try_from(header.size()).ok()?)?;
+        Array::new(header, payload).ok()
+    }
+
+    /// Compares it with its checksum and looks at all its runs.
+    ///
+    /// Errors: the checksum is another; a run has other tags, does not ascend, overlaps the one before, or is not where
+    /// pages can be.
+    pub(super) fn check(&self, name: &str, bytes: &[u8], pages: Pages) -> Result<()> {
+        let wrong = |offset: usize, what: String| Error::format(what).at_offset(offset as u64).in_image(name);
+        let record = Record::read(bytes, self.offset).map_err(|broken| wrong(broken.offset, broken.to_string()))?;
+        let array = Array::<PageRun>::new(record.header, record.payload)
+            .map_err(|broken| wrong(self.offset, broken.to_string()))?;
+        let mut sum = crc32c(0, record.header.head());
+        let mut state = Walk { pages, end: 0, is_good: true };
+        for chunk in record.payload.chunks(CHUNK) {
+            sum = crc32c(sum, chunk);
+            if array.as_slice().is_some() && !pages.is_extended {
+                state.add(<[PageRun] as zerocopy::FromBytes>::ref_from_bytes(chunk).unwrap_or_default());
+            }
+        }
+        if sum != record.header.checksum() {
+            let problem = Problem::Checksum { stored: record.header.checksum(), computed: sum };
+            return Err(wrong(self.offset, Broken { offset: 0, problem }.to_string()));
+        }
+        if array.as_slice().is_some() && !pages.is_extended && state.is_good {
+            return Ok(());
+        }
+        let start = record.end().saturating_sub(record.payload.len());
+        let stride = record.payload.len().checked_div(array.len()).unwrap_or(0);
+        let (mut before, mut end) = (None, 0);
+        for (index, run) in array.iter().enumerate() {
+            match one(run, before, end, pages) {
+                Ok(behind) => end = behind,
+                Err(what) => return Err(wrong(start.saturating_add(index.saturating_mul(stride)), what)),
+            }
+            before = Some(run.vaddr());
+        }
+        Ok(())
+    }
+
+    /// Whether the bytes have the checksum; nothing else is looked at.
+    pub(super) fn has_checksum(&self, bytes: &[u8]) -> bool {
+        Record::read(bytes, self.offset).is_ok_and(|record| record.check().is_ok())
+    }
+}
+
+/// What is known while a batch is looked through.
+struct Walk {
+    pages: Pages,
+    /// From where on the next run may begin.
+    end: u64,
+    is_good: bool,
+}
+
+impl Walk {
+    /// One loop without branches over what is nearly always right; which run is wrong is found afterwards.
+    fn add(&mut self, runs: &[PageRun]) {
+        let shift = self.pages.shift;
+        let mask = (1u64 << shift).wrapping_sub(1);
+        let (mut good, mut end) = (true, self.end);
+        for run in runs {
+            let (start, pages) = (run.vaddr(), run.pages());
+            good &= run.has_tags() & (start >= end) & (start & mask == 0) & (pages <= (u64::MAX - start) >> shift);
+            // a run without pages takes no place, and still the next begins behind it
+            end = start.wrapping_add((pages << shift).max(1));
+        }
+        self.is_good &= good;
+        self.end = end;
+    }
+}
+
+/// Where a run ends, or what is wrong with it.
+fn one(run: &PageRun, before: Option<u64>, end: u64, pages: Pages) -> Result<u64, String> {
+    if !run.has_tags() {
+        return Err(Broken { offset: 0, problem: Problem::Element }.to_string());
+    }
+    let start = address(run.vaddr(), pages.is_extended);
+    let size = 1u64 << pages.shift;
+    if start & size.wrapping_sub(1) != 0 {
+        return Err(format!("expected an address that is a multiple of {size}, found {start:#x}"));
+    }
+    if pages.is_extended && start >> 32 != 0 {
+        return Err(format!("expected an address of 32 bits, as those before, found {start:#x}"));
+    }
+    if before.is_some_and(|before| run.vaddr() <= before) || start < end {
+        return Err(format!("expected an address from {end:#x} (runs ascend), found {start:#x}"));
+    }
+    let length = run.pages().checked_mul(size);
+    length
+        .and_then(|length| start.checked_add(length))
+        .ok_or_else(|| format!("expected pages that fit the address space, found {} at {start:#x}", run.pages()))
+}
