@@ -14,12 +14,10 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::v2::{self, File};
-use icecore::base::map::Access;
 use icecore::base::report::{Cancel, Silent};
-use icecore::source::bundle::{Bundle, Lists, Salvage, Verified, Writer, receive};
-use icecore::wire::v2::block::Prefix;
-use icecore::wire::v2::{Codec, PageBlock, Record};
-use icecore::{Error, ErrorKind, Limits};
+use icecore::source::bundle::{Bundle, Salvage, Verified, receive};
+use icecore::wire::v2::{PageBlock, Record};
+use icecore::{Error, Limits};
 
 const DUMP: u64 = 0x1122_3344_5566_7788;
 /// Of the pages in small files.
@@ -199,7 +197,7 @@ fn each_flipped_bit_is_found() {
             assert!(is_found(&flipped), "{name}: bit {bit}, byte {}", bit / 8);
             // what is used without verifying is right, or an error; runs and blocks are compared by who uses them
             let Ok(bundle) = open(&flipped) else { continue };
-            if bundle.dump() != open(&bytes).unwrap().dump() || bundle.warnings().len() > 0 {
+            if bundle.dump() != open(&bytes).unwrap().dump() || !bundle.warnings().is_empty() {
                 // an earlier END
                 continue;
             }
@@ -228,9 +226,12 @@ fn each_cut_is_found() {
     }
 }
 
+/// The number of a dump, its images and its pages.
+type Good = (u64, Content, BTreeMap<u64, Vec<u8>>);
+
 /// Everything that is given out is what was there.
 #[track_caller]
-fn is_the_same(salvaged: &Salvage, good: &[(u64, Content, BTreeMap<u64, Vec<u8>>)]) {
+fn is_the_same(salvaged: &Salvage, good: &[Good]) {
     let bundle = &salvaged.bundle;
     let (_, content_of, pages_of) = good.iter().find(|(dump, ..)| *dump == bundle.dump()).unwrap();
     let found = content(bundle).unwrap();
@@ -244,7 +245,7 @@ fn is_the_same(salvaged: &Salvage, good: &[(u64, Content, BTreeMap<u64, Vec<u8>>
     }
 }
 
-fn good(bytes: &[u8]) -> Vec<(u64, Content, BTreeMap<u64, Vec<u8>>)> {
+fn good(bytes: &[u8]) -> Vec<Good> {
     let bundle = open(bytes).unwrap();
     let one = |dump: u64| {
         let bundle = bundle.of_dump(dump).unwrap();

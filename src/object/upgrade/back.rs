@@ -7,7 +7,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use crate::base::{Error, Result};
 use crate::image::{Kind, Shape};
 use crate::object::upgrade::context::Context;
-use crate::object::upgrade::entry::{self, Of, Piece};
+use crate::object::upgrade::entry::{self, Of};
 use crate::object::upgrade::image::{Rec, items};
 use crate::object::upgrade::payload::Wanted;
 use crate::object::upgrade::schema::Type;
@@ -24,6 +24,12 @@ pub(super) struct Back<'a> {
     objects: u64,
     /// What the last object's BLOBs are to be, and how many bytes came.
     open: Option<(Wanted, u64)>,
+}
+
+/// Objects as entries, and what the BLOBs of the last one are to be.
+struct Piece {
+    bytes: Vec<u8>,
+    wanted: Option<Wanted>,
 }
 
 impl<'a> Back<'a> {
@@ -134,7 +140,7 @@ fn is_object(record: &Rec<'_>) -> bool {
 fn objects(of: Of<'_>, record: &Rec<'_>, mut is_first: bool) -> Option<Result<Piece>> {
     let ty = Type::by_number(record.object_type).filter(|ty| ty.message.is_some())?;
     Some(items(record).and_then(|items| {
-        let mut all = Piece { bytes: Vec::new(), wanted: None };
+        let mut all = Piece { bytes: Vec::with_capacity(record.payload.len()), wanted: None };
         for item in items {
             // only the last object of a list may have BLOBs
             let before = all.wanted.take();
@@ -142,13 +148,7 @@ fn objects(of: Of<'_>, record: &Rec<'_>, mut is_first: bool) -> Option<Result<Pi
                 return Err(Error::format("expected an object's bytes behind it, found another object"));
             }
             all.bytes.extend(before.into_iter().flat_map(|wanted| wanted.padding));
-            let piece = entry::down(of, std::mem::take(&mut is_first), ty, item)?;
-            if all.bytes.is_empty() {
-                all.bytes = piece.bytes;
-            } else {
-                all.bytes.extend_from_slice(&piece.bytes);
-            }
-            all.wanted = piece.wanted;
+            all.wanted = entry::down(of, std::mem::take(&mut is_first), ty, item, &mut all.bytes)?;
         }
         Ok(all)
     }))

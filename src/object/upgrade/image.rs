@@ -11,7 +11,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use crate::base::{Error, Result};
 use crate::image::{Image, Kind, Shape};
 use crate::object::upgrade::back::Back;
-use crate::object::upgrade::entry::{self, Given, Of};
+use crate::object::upgrade::entry::{self, Given, Of, Room};
 use crate::object::upgrade::framing::{self, Entries};
 use crate::object::upgrade::parts::Parts;
 use crate::object::upgrade::schema::{Layout, Message, Type};
@@ -237,14 +237,15 @@ fn part<'a>(image: &'a Image, context: &Context<'_>, range: Range<usize>) -> Res
     let of = Of { kind: image.kind(), id: image.id(), context };
     let mut outs = Vec::new();
     let mut list = List::default();
+    let mut room = Room::default();
     let mut converted = Converted::default();
     for entry in image.range(range, false) {
         let entry = entry?;
         let given = Given { is_first: entry.index() == 0, message: entry.message(), payload: entry.payload() };
-        let object = entry::up(of, given)?;
+        let object = entry::up(of, given, &mut room)?;
         converted.objects = converted.objects.saturating_add(1);
         converted.raw = converted.raw.saturating_add(u64::from(object.is_raw));
-        list.add(object.ty, &object.message, &mut outs);
+        list.add(object.ty, &room.object, &mut outs);
         if !object.blobs.is_empty() {
             list.end(&mut outs);
             outs.push(Out::Blobs(object.blobs));

@@ -31,15 +31,16 @@ impl<'f> Current<'f> {
 /// Compares each directory, and the tables in it, with the images before it.
 pub(super) fn compare(bytes: &Bytes, images: &[Found], tails: &[Tail], limits: &Limits, problems: &mut Problems) {
     let mut current = Current::default();
-    let mut rest = images;
+    let (mut rest, mut start) = (images, 0);
     for (segment, tail) in tails.iter().enumerate() {
         let (before, behind) = rest.split_at(rest.partition_point(|image| image.segment <= segment));
         rest = behind;
         for image in before.iter().filter(|image| image.kind != types::KIND_DIRECTORY) {
             current.add(image);
         }
+        let is_here = tail.directory >= std::mem::replace(&mut start, tail.length);
         // what is wrong with it was found already
-        if tail.directory == 0 || before.iter().any(|image| image.state != State::Whole) {
+        if tail.directory == 0 || !is_here || before.iter().any(|image| image.state != State::Whole) {
             continue;
         }
         let directory = match Directory::read(bytes, tail, 0, limits) {

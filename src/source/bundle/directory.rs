@@ -37,7 +37,10 @@ impl Tail {
         record.check().ok()?;
         let end = End::read_from_bytes(record.payload).ok().filter(End::has_tags)?;
         let (offset, length) = (record.offset as u64, record.end() as u64);
-        let is_ahead = end.directory() < offset && (end.previous() < offset || end.previous() == 0);
+        // a directory lies between two ENDs, so that each is read once, however many there are
+        let is_ahead = end.previous() < offset
+            && end.directory() < offset
+            && (end.directory() == 0 || end.directory() >= end.previous());
         (end.length() == length && is_ahead).then_some(Self {
             offset,
             length,

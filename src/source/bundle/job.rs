@@ -89,7 +89,7 @@ impl Job {
                     Error::format(what).at_offset(unit.offset as u64)
                 };
                 let mut done = 0usize;
-                for unit in units(bytes, *block).into_iter().flatten().take(*to).skip(*from) {
+                for unit in units(bytes, *block, *from, *to).into_iter().flatten() {
                     done = done.saturating_add(unit.data.len());
                     match unit.sum.map(|stored| (stored, crc32c(0, unit.data))) {
                         None => unchecked.0 = unchecked.0.saturating_add(unit.pages),
@@ -124,17 +124,22 @@ impl Unit<'_> {
     }
 }
 
-/// The units of the block whose header is at an offset.
-pub(super) fn units(bytes: &[u8], at: usize) -> Option<impl Iterator<Item = Unit<'_>>> {
+/// Some units of the block whose header is at an offset, of all that it has.
+pub(super) fn units(bytes: &[u8], at: usize, from: usize, to: usize) -> Option<impl Iterator<Item = Unit<'_>>> {
     let record = Record::read(bytes, at).ok()?;
     let block = PageBlock::read(record.payload).ok()?;
-    let page = u64::try_from(block.data.len()).ok()?.checked_div(u64::from(block.pages))?;
-    let mut start = 0usize;
+    let page = (block.data.len() as u64).checked_div(u64::from(block.pages))?;
+    let full = page.saturating_mul(u64::from(block.unit));
+    let before = match block.codec {
+        Codec::Raw => full.saturating_mul(from as u64),
+        _ => block.sizes.get(..from)?.iter().fold(0, |sum: u64, size| sum.saturating_add(u64::from(size.get()))),
+    };
+    let mut start = usize::try_from(before).ok()?;
     let data = at.saturating_add(size_of::<ObjectHeader>()).saturating_add(block.data_at);
-    Some((0..block.units()).map(move |unit| {
-        let before = unit.saturating_mul(block.unit);
-        let pages = u64::from(block.pages.saturating_sub(before).min(block.unit));
-        let index = usize::try_from(unit).unwrap_or(usize::MAX);
+    let to = to.min(usize::try_from(block.units()).unwrap_or(usize::MAX));
+    Some((from..to).map(move |index| {
+        let before = (index as u64).saturating_mul(u64::from(block.unit));
+        let pages = u64::from(block.pages).saturating_sub(before).min(u64::from(block.unit));
         let length = match block.codec {
             Codec::Raw => page.saturating_mul(pages),
             _ => block.sizes.get(index).map_or(0, |size| u64::from(size.get())),
@@ -144,7 +149,7 @@ pub(super) fn units(bytes: &[u8], at: usize) -> Option<impl Iterator<Item = Unit
         let offset = data.saturating_add(start);
         start = end;
         let sum = block.sums.get(index).map(|sum| sum.get());
-        Unit { first: block.first.saturating_add(u64::from(before)), pages, offset, data: stored, sum }
+        Unit { first: block.first.saturating_add(before), pages, offset, data: stored, sum }
     }))
 }
 

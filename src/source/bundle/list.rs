@@ -31,11 +31,13 @@ impl Lists {
     ///
     /// Errors: as [`Writer::record`].
     pub fn push<W: Write>(&mut self, writer: &mut Writer<W>, object: &[u8]) -> Result<()> {
-        if !self.payload.is_empty() && self.payload.len().saturating_add(object.len()) > LIST {
+        let length = object.len() as u64;
+        let item = varint::length(length).saturating_add(1).saturating_add(object.len());
+        if !self.payload.is_empty() && self.payload.len().saturating_add(item) > LIST {
             self.flush(writer)?;
         }
         self.payload.push(ITEM_TAG);
-        varint::write(&mut self.payload, object.len() as u64);
+        varint::write(&mut self.payload, length);
         self.payload.extend_from_slice(object);
         self.count = self.count.saturating_add(1);
         Ok(())

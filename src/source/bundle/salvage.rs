@@ -289,7 +289,7 @@ fn broken(bytes: &[u8], blocks: &[BlockAt], (progress, cancel): (&dyn Progress, 
     let check = |block: &BlockAt| {
         let at = usize::try_from(block.offset).unwrap_or(usize::MAX);
         let (mut found, mut done) = (Vec::new(), 0u64);
-        for unit in units(bytes, at).into_iter().flatten() {
+        for unit in units(bytes, at, 0, usize::MAX).into_iter().flatten() {
             done = done.saturating_add(unit.data.len() as u64);
             if unit.sum.is_some_and(|sum| sum != crc32c(0, unit.data)) {
                 found.push((unit.first, unit.pages));
