@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation, clippy::print_stderr)]
 
-#[allow(dead_code, unreachable_pub)]
 mod common;
 
 use std::collections::BTreeMap;
