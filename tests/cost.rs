@@ -18,7 +18,8 @@ use common::synthetic::{PAGE, Process, plain};
 use common::writer::{File, Message, message};
 use icecore::base::report::Collect;
 use icecore::object::json::{self, Form};
-use icecore::{Checkpoint, ErrorKind, Image, Limits};
+use icecore::object::upgrade::image::{Context, Converted, Put, up_image};
+use icecore::{Checkpoint, ErrorKind, Image, Kind, Limits};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -305,4 +306,51 @@ fn memory_of_any_size_takes_little_memory() {
         // 20 bytes each for lookups, twice while the table grows
         assert!(peak < 50 * ENTRIES as usize, "{peak} bytes");
     }
+}
+
+/// Takes records and keeps nothing of them but how long they were.
+#[derive(Default)]
+struct Count(u64, usize);
+
+impl Put for Count {
+    fn record(&mut self, _: u32, _: u32, payload: &[u8]) -> icecore::Result<()> {
+        self.0 += payload.len() as u64;
+        self.1 = self.1.max(payload.len());
+        Ok(())
+    }
+}
+
+/// A long payload, a raw file, and long messages, all in files with holes, become records in flat memory.
+#[test]
+fn long_images_become_records_in_little_memory() {
+    use icecore::base::map::{Access, content};
+    use std::os::unix::fs::FileExt;
+
+    const LONG: u64 = 8 << 20;
+    let _alone = alloc::alone();
+    let directory = tempfile::tempdir().unwrap();
+    let convert = |name: &str, head: &File, length: u64, words: &[u64]| {
+        let path = directory.path().join(name);
+        let file = std::fs::File::options().create(true).read(true).write(true).truncate(true).open(&path).unwrap();
+        file.set_len(length).unwrap();
+        file.write_all_at(&head.0, 0).unwrap();
+        words.iter().for_each(|at| file.write_all_at(&(LONG as u32 - 4).to_le_bytes(), *at).unwrap());
+        let image = Image::open(name, content(&file, &path, Access::Map).unwrap(), Limits::default()).unwrap();
+        let mut count = Count::default();
+        let (peak, done) = alloc::peak(|| up_image(&image, &Context::alone(Limits::default()), &mut count).unwrap());
+        assert!(count.0 >= length - (1 << 20) && count.1 <= 9 << 20, "{name}: {} bytes, at most {}", count.0, count.1);
+        (peak, done)
+    };
+    let ghost = message().uint(1, 0).uint(2, 0).uint(3, 0o100_644).uint(4, 1).uint(5, 2);
+    let (peak, done) = convert("ghost-file-1.img", &File::new("GHOST_FILE").entry(&ghost), 32 * LONG, &[]);
+    assert_eq!(done, Some(Converted { objects: 1, raw: 0 }));
+    assert!(peak < 8 << 20, "{peak} bytes");
+    let (peak, done) = convert(&Kind::TmpfsDev.file_name(1).unwrap(), &File::default(), 32 * LONG, &[]);
+    assert_eq!(done, Some(Converted::default()));
+    assert!(peak < 8 << 20, "{peak} bytes");
+    // messages of 8 MiB that are none
+    let words: Vec<u64> = (0..32).map(|index| 8 + index * LONG).collect();
+    let (peak, done) = convert("files.img", &File::new("FILES"), 8 + 32 * LONG, &words);
+    assert_eq!(done, Some(Converted { objects: 32, raw: 32 }));
+    assert!(peak < 128 << 20, "{peak} bytes");
 }

@@ -87,8 +87,6 @@ fn flipped_bits() {
     let mut is_raw = vec![false; bytes.len()];
     let data = bytes.windows(64).position(|part| part == &content(1, 1)[..64]).unwrap();
     is_raw[data..data + 3 * PAGE].fill(true);
-    // which images there are is not for pages to say
-    let directory = bytes.len() - 456;
     let mut errors = 0;
     for at in 0..bytes.len() {
         for bit in 0..8 {
@@ -102,10 +100,7 @@ fn flipped_bits() {
                 errors += 1;
                 continue;
             };
-            let Some(pages) = pages else {
-                assert!(at >= directory, "byte {at}, bit {bit}: no pagemap");
-                continue;
-            };
+            let pages = pages.unwrap_or_else(|| panic!("byte {at}, bit {bit}: no pagemap"));
             let found = states(&pages, 20 * P);
             for (address, state) in &want {
                 match (state, found.get(address)) {
@@ -193,9 +188,9 @@ fn broken_forms() {
             "no place",
             two(run(P, 2, NOWHERE, 4), run(4 * P, 1, 3, 4)),
             "-??-b---",
-            "expected one place for the pages at 0x1000, found none and flags 0x4",
+            "the pages at 0x1000 were not in the dump that was converted",
         ),
-        ("in the parent, nowhere", two(run(P, 2, NOWHERE, 1), run(4 * P, 1, 3, 4)), "-??-b---", "expected one place"),
+        ("in the parent, nowhere", two(run(P, 2, NOWHERE, 1), run(4 * P, 1, 3, 4)), "-??-b---", "were not in the dump"),
         ("two places", two(run(P, 2, 0, 4 | ZERO), run(4 * P, 1, 3, 4)), "-??-b---", "found page 0 and flags 0x104"),
         (
             "an unknown flag",
@@ -362,7 +357,7 @@ fn types_that_must_be_known() {
         let found = open(file.finish(true));
         assert_eq!(found.is_ok(), is_fine);
         if let Err(error) = found {
-            assert!(error.to_string().contains("expected records that are known, found type 0x80000063"), "{error}");
+            assert!(error.to_string().contains("0x80000063"), "{error}");
         }
     }
 }

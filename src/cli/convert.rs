@@ -83,10 +83,13 @@ pub(super) fn convert(options: &ConvertTo) -> Result<Outcome> {
     let cancel = Cancel::default();
     interrupt::listen(&cancel)?;
     let mut report = Cards::new(options.show);
-    let converted = {
+    let mut converted = {
         let bar = Bar::new();
         convert::convert(&options.source, target, &convert, (&bar, &cancel))?
     };
+    for error in std::mem::take(&mut converted.lost) {
+        Rows::<convert::Converted>::problem(&mut report, error)?;
+    }
     match target {
         // standard output has the checkpoint
         Target::Stream => remark(&converted.to_string()),

@@ -25,11 +25,12 @@ mod v2;
 mod zstd;
 
 pub use blocks::Blocks;
+pub(crate) use codec::unpack;
 pub use file::PagesFile;
 pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pack::Compression;
-pub(crate) use pack::{pack, unpack};
+pub(crate) use pack::pack;
 pub use pagemap::{Pagemap, PagemapEntry};
 pub use pages::{PageState, Pages};
 pub use parents::Parents;

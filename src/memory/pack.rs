@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use zstd::bulk::Compressor;
 
-use crate::memory::lz4;
 use crate::wire::v2::Codec;
 
 /// How pages are packed.
@@ -80,21 +79,6 @@ pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Option<Vec<u8>> {
         };
         packer.out.get(..length).filter(|packed| packed.len() < plain.len()).map(<[u8]>::to_vec)
     })
-}
-
-/// Unpacks what was packed; whether it gave as many bytes as there is room.
-pub(crate) fn unpack(codec: Codec, packed: &[u8], into: &mut [u8]) -> bool {
-    match codec {
-        Codec::Lz4 => lz4::unpack(packed, into).is_ok(),
-        Codec::Zstd => zstd::bulk::decompress_to_buffer(packed, into).is_ok_and(|length| length == into.len()),
-        Codec::Raw => {
-            let fits = packed.len() == into.len();
-            if fits {
-                into.copy_from_slice(packed);
-            }
-            fits
-        }
-    }
 }
 
 #[cfg(test)]

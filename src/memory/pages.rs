@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::base::{Error, Limits, Result};
 use crate::image::{Image, Kind};
+use crate::memory::cursor;
 use crate::memory::file::PagesFile;
 use crate::memory::level::Level;
 use crate::memory::lz4::Unpacked;
@@ -285,7 +286,19 @@ impl Pages {
     /// The span with this address, or a part of it that has the address.
     #[inline]
     fn span(&self, address: u64) -> Option<Span> {
-        let is_array = matches!(self.levels.first(), Some(Level::V2 { .. }));
+        let is_array = match self.levels.first() {
+            Some(Level::V2 { runs, .. }) => {
+                if let Some(item) = runs.as_ref().and_then(|runs| runs.find(address))
+                    && let cursor::What::Placed { ancestor: level, page } = item.what
+                    && level < self.levels.len()
+                {
+                    let page = page.saturating_add(address.saturating_sub(item.start) / self.page_size.max(1));
+                    return Some(Span { start: address, end: item.end, origin: Origin::Placed { level, page } });
+                }
+                true
+            }
+            _ => false,
+        };
         // runs of version 2 are searched where they are
         if !is_array && let Some(table) = self.table.get_or_init(|| Table::new(self.spans(0..u64::MAX), self.page_size))
         {

@@ -5,7 +5,7 @@ use crate::memory::cursor::{Item, What};
 use crate::memory::pagemap::{PE_LAZY, PE_PARENT, PE_PAYLOAD_ALIGNED, PE_PRESENT};
 use crate::memory::v2::runs::PageRuns;
 use crate::wire::v2::PageRun;
-use crate::wire::v2::array::{ANCESTOR_SHIFT, Array, BY_ADDRESS, CONT, HOLE, NOWHERE, V1_FLAGS, ZERO};
+use crate::wire::v2::array::{ANCESTOR_SHIFT, Array, BLOCKS, BY_ADDRESS, CONT, HOLE, NOWHERE, V1_FLAGS, ZERO};
 
 /// Walks the runs of an image; it can be moved forward over many of them at once. What is between batches of an image
 /// that is not whole, and where a batch is broken, is an item too: nobody knows what was there.
@@ -115,8 +115,16 @@ impl<'a> RunCursor<'a> {
 }
 
 /// Flags that mean something.
-const KNOWN: u32 =
-    PE_PARENT | PE_LAZY | PE_PRESENT | PE_PAYLOAD_ALIGNED | ZERO | CONT | HOLE | BY_ADDRESS | 0xff << ANCESTOR_SHIFT;
+const KNOWN: u32 = PE_PARENT
+    | PE_LAZY
+    | PE_PRESENT
+    | PE_PAYLOAD_ALIGNED
+    | ZERO
+    | CONT
+    | HOLE
+    | BY_ADDRESS
+    | BLOCKS
+    | 0xff << ANCESTOR_SHIFT;
 
 /// Where a run's pages are; `None` if it does not say.
 #[inline]
@@ -141,6 +149,17 @@ fn what(run: &PageRun) -> Option<What> {
 }
 
 impl PageRuns {
+    /// The run with an address, if it says where its pages are; `None` if there is none, or more has to be asked.
+    #[inline]
+    pub(crate) fn find(&self, address: u64) -> Option<Item> {
+        let array = self.batch(self.behind(address)?).ok()?;
+        let index = array.partition_point(|run| self.start(run) <= address).checked_sub(1)?;
+        let run = array.get(index)?;
+        let (start, end) = (self.start(run), self.end(run));
+        let what = what(run).filter(|what| address < end && matches!(what, What::Placed { .. }))?;
+        Some(Item { start, end, offset: 0, what })
+    }
+
     /// Why nothing is known of an item.
     #[cold]
     pub(crate) fn error(&self, batch: usize, run: usize) -> Error {
@@ -156,6 +175,10 @@ impl PageRuns {
                 let place = if page == NOWHERE { "none".to_owned() } else { format!("page {page}") };
                 let start = self.start(run);
                 let what = match flags & !KNOWN {
+                    0 if page == NOWHERE && flags & (ZERO | BY_ADDRESS) == 0 => format!(
+                        "the pages at {start:#x} were not in the dump that was converted: its pages file was cut short, \
+                         or not there"
+                    ),
                     0 => format!("expected one place for the pages at {start:#x}, found {place} and flags {flags:#x}"),
                     _ => format!("expected flags that are known for the pages at {start:#x}, found {flags:#x}"),
                 };

@@ -7,7 +7,7 @@ use crate::image::Kind;
 use crate::memory::v2::batch::Batch;
 use crate::source::bundle::Bundle;
 use crate::wire::v2::array::{Array, CONT, V1_FLAGS};
-use crate::wire::v2::{PageRun, types};
+use crate::wire::v2::{ObjectHeader, PageRun, types};
 
 /// What pages are like where the runs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ impl PageRuns {
         for record in bundle.records(number, id).unchecked() {
             let found = match record {
                 Ok(found) => found,
+                Err(error) if is_unknown(bundle, number, id, &error) => return Err(error),
                 Err(error) => {
                     fault = Some(error);
                     break;
@@ -66,10 +67,6 @@ impl PageRuns {
                         break;
                     }
                 },
-                other if other & types::MUST != 0 => {
-                    return Err(wrong(format!("expected records that are known, found type {other:#x}"))
-                        .hint("a newer version wrote what cannot be passed over"));
-                }
                 _ => {}
             }
         }
@@ -207,6 +204,18 @@ impl PageRuns {
         });
         above.is_some_and(|run| is_signed(run.vaddr()))
     }
+}
+
+/// Whether an error is about a record of a type that must be understood: nothing before it may be either.
+fn is_unknown(bundle: &Bundle, kind: u32, id: u64, error: &Error) -> bool {
+    let parts = bundle.sections(kind, id).iter().map(|section| section.part);
+    let mut parts = parts.filter(|part| error.image() == Some(bundle.part_name(*part)));
+    parts.any(|part| {
+        let offset = error.offset().and_then(|offset| usize::try_from(offset).ok());
+        let bytes = offset.and_then(|offset| bundle.bytes(part)?.get(offset..));
+        let header = bytes.and_then(|bytes| ObjectHeader::read(bytes).ok());
+        header.is_some_and(|header| header.object_type() & types::MUST != 0)
+    })
 }
 
 /// The upper half of an address above 2 GiB in the dump of a 32-bit task.

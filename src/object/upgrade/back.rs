@@ -7,7 +7,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use crate::base::{Error, Result};
 use crate::image::{Kind, Shape};
 use crate::object::upgrade::context::Context;
-use crate::object::upgrade::entry::{self, Of, Piece};
+use crate::object::upgrade::entry::{self, Of};
 use crate::object::upgrade::image::{Rec, items};
 use crate::object::upgrade::payload::Wanted;
 use crate::object::upgrade::schema::Type;
@@ -24,6 +24,12 @@ pub(super) struct Back<'a> {
     objects: u64,
     /// What the last object's BLOBs are to be, and how many bytes came.
     open: Option<(Wanted, u64)>,
+}
+
+/// Objects as entries, and what the BLOBs of the last one are to be.
+pub(super) struct Piece {
+    pub(super) bytes: Vec<u8>,
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl<'a> Back<'a> {
@@ -50,7 +56,7 @@ impl<'a> Back<'a> {
         };
         for (record, piece) in records.iter().zip(pieces) {
             let written = match piece {
-                Some(piece) => piece.and_then(|piece| self.piece(record, piece, out)),
+                Some(piece) => piece.and_then(|piece| self.piece(record.count, piece, out)),
                 None => self.other(record, out),
             };
             written.map_err(|error| error.at_offset(record.offset))?;
@@ -58,10 +64,13 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
-    fn piece(&mut self, record: &Rec<'_>, piece: Piece, out: &mut dyn io::Write) -> Result<()> {
+    /// Writes objects that are entries already.
+    ///
+    /// Errors: those before lack bytes; writing failed.
+    pub(super) fn piece(&mut self, count: u32, piece: Piece, out: &mut dyn io::Write) -> Result<()> {
         self.close(out)?;
         self.begin(out)?;
-        self.objects = self.objects.saturating_add(u64::from(record.count));
+        self.objects = self.objects.saturating_add(u64::from(count));
         put(out, &piece.bytes)?;
         self.open = piece.wanted.map(|wanted| (wanted, 0));
         Ok(())
@@ -134,7 +143,7 @@ fn is_object(record: &Rec<'_>) -> bool {
 fn objects(of: Of<'_>, record: &Rec<'_>, mut is_first: bool) -> Option<Result<Piece>> {
     let ty = Type::by_number(record.object_type).filter(|ty| ty.message.is_some())?;
     Some(items(record).and_then(|items| {
-        let mut all = Piece { bytes: Vec::new(), wanted: None };
+        let mut all = Piece { bytes: Vec::with_capacity(record.payload.len()), wanted: None };
         for item in items {
             // only the last object of a list may have BLOBs
             let before = all.wanted.take();
@@ -142,13 +151,7 @@ fn objects(of: Of<'_>, record: &Rec<'_>, mut is_first: bool) -> Option<Result<Pi
                 return Err(Error::format("expected an object's bytes behind it, found another object"));
             }
             all.bytes.extend(before.into_iter().flat_map(|wanted| wanted.padding));
-            let piece = entry::down(of, std::mem::take(&mut is_first), ty, item)?;
-            if all.bytes.is_empty() {
-                all.bytes = piece.bytes;
-            } else {
-                all.bytes.extend_from_slice(&piece.bytes);
-            }
-            all.wanted = piece.wanted;
+            all.wanted = entry::down(of, std::mem::take(&mut is_first), ty, item, &mut all.bytes)?;
         }
         Ok(all)
     }))

@@ -112,15 +112,12 @@ fn decode<T: prost::Message + Default>(bundle: &Bundle, part: usize, offset: usi
 ///
 /// Errors: the image is broken.
 pub fn name(bundle: &Bundle, kind: u32, id: u64) -> Result<Option<Named>> {
-    for found in bundle.records(kind, id) {
-        let found = found?;
-        if found.record.header.object_type() != types::NAME {
-            return Ok(None);
-        }
-        let name: v2::Name = decode(bundle, found.part, found.record.offset, found.record.payload)?;
-        return Ok(Some(named(name)));
+    let Some(found) = bundle.records(kind, id).next().transpose()? else { return Ok(None) };
+    if found.record.header.object_type() != types::NAME {
+        return Ok(None);
     }
-    Ok(None)
+    let name: v2::Name = decode(bundle, found.part, found.record.offset, found.record.payload)?;
+    Ok(Some(named(name)))
 }
 
 fn named(name: v2::Name) -> Named {

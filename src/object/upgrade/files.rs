@@ -2,15 +2,15 @@
 //! that is not what its type says is an `UnknownFile`.
 
 use crate::base::{Error, Result};
-use crate::object::upgrade::edit::{self, Change};
-use crate::object::upgrade::schema::{Message, Type};
+use crate::object::upgrade::{edit, write};
 use crate::wire::field::{Fields, Value};
+use crate::wire::varint;
 
 // file_entry
 const TYPE: u32 = 1;
 const ID: u32 = 2;
 /// The message of an object that is no other's.
-const UNION: &str = "file_entry";
+pub(super) const UNION: &str = "file_entry";
 
 /// Members of `file_entry`: field, `fd_types`, message.
 const MEMBERS: [(u32, u64, &str); 20] = [
@@ -73,16 +73,16 @@ pub(super) fn down(name: &str, message: &[u8]) -> Result<Vec<u8>> {
     let Some(id) = edit::last_number(message, ID_INSIDE)? else {
         return Err(Error::format("expected the id of a file, found none").in_field("id"));
     };
-    edit::patch(&[], &[Change::number(TYPE, *ty), Change::number(ID, id), Change::bytes(*number, message)])
+    let mut out = Vec::with_capacity(message.len().saturating_add(24));
+    for (number, value) in [(TYPE, *ty), (ID, id)] {
+        write::key(&mut out, number, 0);
+        varint::write(&mut out, value);
+    }
+    write::bytes(&mut out, *number, message);
+    Ok(out)
 }
 
 /// Whether objects of this type stand in `files.img`.
 pub(super) fn is_file(name: &str) -> bool {
     name == UNION || MEMBERS.iter().any(|row| row.2 == name)
-}
-
-/// The type of a file that is no other's.
-pub(super) fn unknown() -> Option<(&'static Message, &'static Type)> {
-    let message = Message::by_v1(UNION)?;
-    Some((message, Type::of(message)?))
 }

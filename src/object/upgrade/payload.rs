@@ -1,6 +1,8 @@
 //! Complaint: "one message, then raw bytes; an array, raw bytes after each". What follows a V1 entry is in the object,
 //! where it is short, and in BLOBs behind it where it is long. Padding is written again.
 
+use std::borrow::Cow;
+
 use crate::base::{Error, Result};
 use crate::image::payload::{Payload, PayloadError};
 use crate::object::upgrade::edit::{self, filled};
@@ -22,7 +24,7 @@ pub(super) struct Wanted {
 /// A V1 entry whose payload is split.
 pub(super) struct Parts<'a> {
     /// The message, with fields that code fills.
-    pub(super) message: Vec<u8>,
+    pub(super) message: Cow<'a, [u8]>,
     /// What goes into BLOBs.
     pub(super) blobs: &'a [u8],
 }
@@ -30,12 +32,12 @@ pub(super) struct Parts<'a> {
 /// Puts the payload of an entry into its message, or leaves it for BLOBs.
 ///
 /// Errors: the message or its payload is not as the kind has it.
-pub(super) fn up<'a>(rule: Payload, message: &[u8], payload: &'a [u8]) -> Result<Parts<'a>> {
-    let mut message = message.to_vec();
+pub(super) fn up<'a>(rule: Payload, message: Cow<'a, [u8]>, payload: &'a [u8]) -> Result<Parts<'a>> {
+    let mut message = message;
     let (content, padding, first) = match rule {
         Payload::Nothing => return Ok(Parts { message, blobs: payload }),
         Payload::Messages { .. } => {
-            return Ok(Parts { message: queues::up(&message, payload)?, blobs: &[] });
+            return Ok(Parts { message: queues::up(&message, payload)?.into(), blobs: &[] });
         }
         Payload::Fields([first, ..]) => {
             let first = edit::last_number(&message, *first)?.unwrap_or(0) & u64::from(u32::MAX);
@@ -55,13 +57,13 @@ pub(super) fn up<'a>(rule: Payload, message: &[u8], payload: &'a [u8]) -> Result
         let (first, second) = content.split_at_checked(first).unwrap_or((content, &[]));
         for (number, part) in [(1, first), (2, second)] {
             if !part.is_empty() {
-                write::bytes(&mut message, filled(number), part);
+                write::bytes(message.to_mut(), filled(number), part);
             }
         }
         &[]
     };
     if is_padded {
-        write::bytes(&mut message, filled(2), padding);
+        write::bytes(message.to_mut(), filled(2), padding);
     }
     Ok(Parts { message, blobs })
 }

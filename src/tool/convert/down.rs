@@ -11,7 +11,7 @@ use crate::base::batch::Batch;
 use crate::base::made::Made;
 use crate::base::report::{Cancel, Progress};
 use crate::base::sink::Sink;
-use crate::base::{Error, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::object::upgrade::V1Files;
 use crate::object::upgrade::source::Entry;
 use crate::tool::convert::{Counts, stop};
@@ -21,7 +21,8 @@ const BUFFER: usize = 256 << 10;
 /// Files that are made at once.
 const WINDOW: usize = 256;
 
-/// Makes the directory `target` and writes all files of version 1 into it. They appear together.
+/// Makes the directory `target` and writes all files of version 1 into it. They appear together. With `lost`, a file
+/// that cannot be made is told there, and left out.
 ///
 /// Errors: `target` is there and not empty; an image is broken; the target cannot be written. Nothing is then left.
 pub(super) fn write(
@@ -29,6 +30,7 @@ pub(super) fn write(
     target: &Path,
     pages: impl Fn(&[u8], &mut Sink) -> Result<()> + Sync,
     (progress, cancel): (&dyn Progress, &Cancel),
+    mut lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
 ) -> Result<()> {
     let made = Made::make(target)?;
@@ -65,13 +67,24 @@ pub(super) fn write(
                 Ok(sink)
             })
             .collect();
-        for sink in sinks {
-            batch.add(sink?)?;
+        for (entry, sink) in window.iter().zip(sinks) {
+            let sink = match (sink, &mut lost) {
+                (Err(error), Some(lost)) if error.kind() != ErrorKind::Cancelled => {
+                    lost.push(error.in_image(String::from_utf8_lossy(&entry.name).into_owned()));
+                    continue;
+                }
+                (sink, _) => sink?,
+            };
+            counts.bytes_out = counts.bytes_out.saturating_add(sink.length());
+            batch.add(sink)?;
             counts.files = counts.files.saturating_add(1);
         }
         progress.advance(counts.files, total);
     }
     batch.commit()?;
+    counts.images = files.images() as u64;
+    counts.files = counts.files.saturating_sub(counts.images);
+    counts.bytes_in = files.container().size();
     for entry in files.entries() {
         if let Some(link) = &entry.link {
             let path = place(target, &entry.name);

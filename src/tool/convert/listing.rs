@@ -46,7 +46,7 @@ impl Listing {
     /// limits allow.
     pub(super) fn of_directory(path: &Path, access: Access, limits: &Limits) -> Result<Self> {
         let mut items = Vec::new();
-        walk(path, &mut Vec::new(), DEPTH, limits.files, &mut items)?;
+        walk(path, &[], DEPTH, limits.files, &mut items)?;
         items.sort_unstable();
         Ok(Self { items, root: path.to_path_buf(), access })
     }
@@ -81,7 +81,7 @@ fn open(path: &Path) -> Result<File> {
     }
 }
 
-fn walk(path: &Path, prefix: &mut Vec<u8>, depth: u32, most: usize, items: &mut Vec<Item>) -> Result<()> {
+fn walk(path: &Path, prefix: &[u8], depth: u32, most: usize, items: &mut Vec<Item>) -> Result<()> {
     let failed = |error| Error::io("cannot list", error).in_image(path.to_string_lossy());
     let Some(depth) = depth.checked_sub(1) else {
         return Err(
@@ -96,7 +96,7 @@ fn walk(path: &Path, prefix: &mut Vec<u8>, depth: u32, most: usize, items: &mut 
                 .hint("Limits::files, or --max-files, raises it"));
         }
         let kind = entry.file_type().map_err(failed)?;
-        let mut name = prefix.clone();
+        let mut name = prefix.to_vec();
         name.extend(entry.file_name().into_vec());
         let what = if kind.is_symlink() {
             What::Link(fs::read_link(entry.path()).map_err(failed)?.into_os_string().into_vec())
@@ -112,7 +112,7 @@ fn walk(path: &Path, prefix: &mut Vec<u8>, depth: u32, most: usize, items: &mut 
         let is_directory = what == What::Directory;
         items.push(Item { name: name.clone(), what });
         if is_directory {
-            walk(&entry.path(), &mut name, depth, most, items)?;
+            walk(&entry.path(), &name, depth, most, items)?;
         }
     }
     Ok(())

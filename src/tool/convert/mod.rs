@@ -6,25 +6,27 @@ mod listing;
 mod number;
 pub mod pages;
 mod report;
+mod scratch;
 mod target;
 mod up;
+mod write;
 
-use std::collections::BTreeSet;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::Path;
 
 use crate::base::report::{Cancel, Progress, Silent};
 use crate::base::sink::Sink;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
-use crate::object::upgrade::container::{self, CheckpointHead, Parent};
+use crate::object::upgrade::V1Files;
 use crate::object::upgrade::source::is_images;
-use crate::source::bundle::Writer;
-use crate::wire::v2::types;
-use listing::{Listing, What};
+use crate::source::bundle::Bundle;
+use crate::source::spool;
 use pages::PageOptions;
 pub use report::{Converted, Counts};
+use scratch::Scratch;
 use target::Output;
+use write::to_v2;
 
 /// How a checkpoint is converted.
 #[derive(Clone, Debug, Default)]
@@ -72,9 +74,11 @@ pub fn convert(
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
 ) -> Result<Converted> {
-    let dump = Checkpoint::open_with(source, options.read)?;
+    let mut lost = Vec::new();
+    let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
-    convert_open(&dump, source, target, options, (progress, cancel), &mut counts)?;
+    let keep = options.salvage.then_some(&mut lost);
+    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
         Target::Bundle(path) => (shown(path), "version 2, a bundle"),
@@ -82,7 +86,8 @@ pub fn convert(
         Target::Stream => ("standard output".to_owned(), "version 2, a stream"),
         Target::V1(path) => (shown(path), "version 1"),
     };
-    Ok(Converted { source: shown(source), target, format, counts })
+    let lost = lost.into_iter().collect();
+    Ok(Converted { source: shown(source), target, format, counts, lost })
 }
 
 fn convert_open(
@@ -91,26 +96,54 @@ fn convert_open(
     target: Target<'_>,
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
+    lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
 ) -> Result<()> {
     let output = match target {
-        Target::V1(path) => return to_v1(dump, path, (progress, cancel), counts),
+        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts),
         Target::Bundle(path) => Output::bundle(path)?,
         Target::Images(path) => Output::images(path)?,
         Target::Stream => Output::stream(),
     };
+    let near = match target {
+        Target::Bundle(path) => path.parent().unwrap_or(Path::new("")),
+        Target::Images(path) | Target::V1(path) => path,
+        Target::Stream => Path::new("."),
+    };
     if dump.v1_files().is_none() {
-        return to_v2(dump, source, output, options, (progress, cancel), counts);
+        return to_v2(dump, source, (output, near), options, (progress, cancel), counts);
     }
     // by way of version 1: what is written depends on what the dump was, not on how it was stored
+    let temporary = std::env::temp_dir();
     let beside = match target {
-        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => path.parent().filter(|p| p.is_dir()),
-        Target::Stream => None,
+        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => path.parent().unwrap_or(Path::new("")),
+        Target::Stream => &temporary,
     };
-    let way = Scratch::make(beside.unwrap_or(&std::env::temp_dir()))?;
-    to_v1(dump, &way.path, (&Silent, cancel), &mut Counts::default())?;
+    let way = Scratch::make(if beside.as_os_str().is_empty() { Path::new(".") } else { beside })?;
+    to_v1(dump, &way.path, (&Silent, cancel), lost, &mut Counts::default())?;
     let plain = Checkpoint::open_with(&way.path, options.read)?;
-    to_v2(&plain, &way.path, output, options, (progress, cancel), counts)
+    to_v2(&plain, &way.path, (output, near), options, (progress, cancel), counts)
+}
+
+/// Opens a checkpoint; what is whole of it, if that is asked for, and what is not goes to `lost`.
+fn open(
+    source: &Path,
+    options: &Convert,
+    control: (&dyn Progress, &Cancel),
+    lost: &mut Vec<Error>,
+) -> Result<Checkpoint> {
+    if !options.salvage || is_images(source) {
+        return Checkpoint::open_with(source, options.read);
+    }
+    let (access, limits) = (options.read.access, options.read.limits);
+    let salvage = if source == Path::new("-") {
+        let bytes = spool::read(std::io::stdin().as_fd(), "standard input", access, &limits)?;
+        Bundle::salvage("standard input", bytes, None, limits, control)?
+    } else {
+        Bundle::salvage_file(source, access, limits, control)?
+    };
+    lost.extend(salvage.lost);
+    Ok(Checkpoint::from_v1_files(V1Files::open(salvage.bundle, access)?))
 }
 
 /// Writes a checkpoint of version 2 as a directory of version 1.
@@ -118,6 +151,7 @@ fn to_v1(
     dump: &Checkpoint,
     target: &Path,
     (progress, cancel): (&dyn Progress, &Cancel),
+    lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
 ) -> Result<()> {
     let Some(files) = dump.v1_files() else {
@@ -127,74 +161,5 @@ fn to_v1(
         Some(of) => pages::pages_file(dump.parents(), of, files.page_size(), sink, cancel).map(drop),
         None => Ok(()),
     };
-    down::write(files, target, pages, (progress, cancel), counts)
-}
-
-/// Writes a dump of version 1 as version 2.
-fn to_v2(
-    dump: &Checkpoint,
-    source: &Path,
-    output: Output,
-    options: &Convert,
-    (progress, cancel): (&dyn Progress, &Cancel),
-    counts: &mut Counts,
-) -> Result<()> {
-    let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
-    let survey = pages::survey(dump)?;
-    let elsewhere: BTreeSet<Vec<u8>> = survey.files.iter().map(|name| name.clone().into_bytes()).collect();
-    let is_pages = |name: &[u8]| name.starts_with(b"pages-") && elsewhere.contains(name);
-    let number = number::number(listing, is_pages)?;
-    let is_files = matches!(output, Output::Images(_));
-    let mut writer = match is_files {
-        true => Writer::of_files(output, number, Output::turn),
-        false => Writer::new(output, number),
-    };
-    let link = listing.items.iter().find_map(|item| match &item.what {
-        What::Link(target) if item.name == b"parent" => Some(target.clone()),
-        _ => None,
-    });
-    let parents = link.map(|link| Parent { link: Some(link), ..Parent::default() });
-    let head = CheckpointHead {
-        page_size: Some(survey.page_size),
-        writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
-        parents: parents.into_iter().collect(),
-    };
-    writer.image(types::KIND_CHECKPOINT, 0)?;
-    writer.record(types::CHECKPOINT, 1, &container::encode_head(&head))?;
-    writer.stop()?;
-    let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
-    let left = up.images(&mut writer, counts)?;
-    up.files(&mut writer, &left, counts)?;
-    counts.pages = pages::write(dump, &survey, &mut writer, &options.pages, (progress, cancel))?;
-    counts.kept = counts.kept.saturating_add(counts.pages.noted);
-    let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
-    counts.bytes_in = listing.bytes();
-    counts.bytes_out = output.finish()?;
-    Ok(())
-}
-
-/// A directory that goes again with all that is in it.
-struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn make(beside: &Path) -> Result<Self> {
-        let failed = |error| Error::io("cannot make a temporary directory", error).in_image(beside.to_string_lossy());
-        for number in 0..1000u32 {
-            let path = beside.join(format!(".icecore-convert.{}.{number}.tmp", std::process::id()));
-            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        Err(failed(std::io::ErrorKind::AlreadyExists.into()))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
+    down::write(files, target, pages, (progress, cancel), lost, counts)
 }

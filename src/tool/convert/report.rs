@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::base::Size;
 use crate::base::report::{Card, Cell, Fact};
+use crate::base::{Error, Size};
 use crate::tool::convert::pages::PageCounts;
 
 /// A checkpoint that was converted.
@@ -20,6 +20,9 @@ pub struct Converted {
     /// How much.
     #[serde(flatten)]
     pub counts: Counts,
+    /// What is lost of a damaged bundle.
+    #[serde(skip)]
+    pub lost: Vec<Error>,
 }
 
 /// What was counted on the way.
@@ -60,8 +63,21 @@ impl Card for Converted {
         fact("From", crate::base::name::harmless(&self.source));
         fact("To", crate::base::name::harmless(&self.target));
         fact("Format", self.format.to_owned());
-        fact("Images", format!("{} with {} entries, {}", counts.images, counts.entries, counts.kept()));
+        match counts.entries {
+            0 => fact("Images", counts.images.to_string()),
+            entries => fact("Images", format!("{} with {entries} entries, {}", counts.images, counts.kept())),
+        }
         fact("Other files", counts.files.to_string());
+        let pages = &counts.pages;
+        if pages.pages > 0 {
+            let mut text = format!("{}, {} of them stored", pages.pages, pages.stored);
+            for (number, what) in [(pages.zero, "zero"), (pages.shared, "shared"), (pages.inherited, "in the parent")] {
+                if number > 0 {
+                    text.push_str(&format!(", {number} {what}"));
+                }
+            }
+            fact("Pages", text);
+        }
         fact("Size", format!("{}, from {}", Size(counts.bytes_out), Size(counts.bytes_in)));
         facts
     }

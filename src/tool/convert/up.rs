@@ -31,6 +31,9 @@ impl Put for Buffer {
     }
 }
 
+/// What became of an image; its records, if they are kept. None where it cannot be said in objects.
+type Made = Option<(Converted, Option<Buffer>)>;
+
 /// Records of an image that nobody wants: to see whether it can be said in objects.
 struct Nowhere;
 
@@ -144,7 +147,7 @@ impl Up<'_> {
                 bytes = bytes.saturating_add(content.len());
                 window.push((job, content));
             }
-            let made: Vec<Result<Option<(Converted, Option<Buffer>)>>> = window
+            let made: Vec<Result<Made>> = window
                 .par_iter()
                 .map(|(job, content)| {
                     let mut buffer = Buffer::default();

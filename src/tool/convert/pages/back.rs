@@ -152,11 +152,9 @@ impl<'a> Window<'a> {
         })?;
         let unpacked = self.packed.par_iter().map(|packed| {
             let mut plain = vec![0; packed.length];
-            if unpack(packed.codec, packed.stored, &mut plain) {
-                return Ok(plain);
-            }
-            let what = format!("expected {} packed bytes of pages, found others", packed.length);
-            Err(wrong(packed.level, packed.part, packed.offset, what))
+            unpack(packed.codec, packed.stored, &mut plain)
+                .map(|()| plain)
+                .map_err(|what| wrong(packed.level, packed.part, packed.offset, what))
         });
         Ok(Ready { unpacked: unpacked.collect::<Result<_>>()?, pieces: self.pieces })
     }

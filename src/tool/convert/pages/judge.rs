@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::base::{Error, Result};
 use crate::memory::unpack;
+use crate::tool::convert::pages::base::Candidate;
 use crate::tool::convert::pages::known::{Home, Known};
 use crate::tool::convert::pages::loc::{Files, Loc, Scratch};
 use crate::tool::convert::pages::window::{Content, Window};
@@ -45,10 +46,7 @@ pub(super) fn unpack_all(window: &mut Window) -> Result<()> {
     window.spans.par_iter_mut().try_for_each(|span| {
         let Content::Packed { bytes, loc } = &span.content else { return Ok(()) };
         let mut plain = vec![0; usize::try_from(loc.unpacked).unwrap_or(0)];
-        if !unpack(Codec::Lz4, bytes, &mut plain) {
-            let what = format!("expected an LZ4 block of {} bytes, found a broken one", plain.len());
-            return Err(Error::format(what).at_offset(loc.offset));
-        }
+        unpack(Codec::Lz4, bytes, &mut plain).map_err(|what| Error::format(what).at_offset(loc.offset))?;
         let (bytes, loc) = (Bytes::from(plain), *loc);
         span.content = Content::Plain { bytes, loc, holes: None };
         Ok(())
@@ -68,8 +66,15 @@ pub(super) fn pages(window: &Window, page_size: usize) -> Vec<(&[u8], Loc)> {
     pages.collect()
 }
 
-/// Judges pages: `None` for the hash where nothing is shared. What comes out depends on their order only.
-pub(super) fn judge(pages: &[(&[u8], Loc)], hash: Option<Hash>, known: &mut Known, files: &Files) -> Vec<Verdict> {
+/// Judges pages: `None` for the hash where nothing is shared. Each may have a candidate that it is compared with
+/// before all others. What comes out depends on their order only.
+pub(super) fn judge(
+    pages: &[(&[u8], Loc)],
+    candidates: &[Candidate],
+    hash: Option<Hash>,
+    known: &mut Known,
+    files: &Files,
+) -> Vec<Verdict> {
     let hashes: Vec<u64> = pages
         .par_iter()
         .with_min_len(64)
@@ -81,17 +86,33 @@ pub(super) fn judge(pages: &[(&[u8], Loc)], hash: Option<Hash>, known: &mut Know
         .collect();
     let verdict = |hash: &u64| if *hash == 0 { Verdict::Zero } else { Verdict::New };
     let mut verdicts: Vec<Verdict> = hashes.iter().map(verdict).collect();
+    let mut proposals = Vec::new();
+    for (index, ((page, _), candidate)) in pages.iter().zip(candidates).enumerate() {
+        if let (Some((home, loc)), Some(Verdict::New)) = (*candidate, verdicts.get(index)) {
+            proposals.push(Proposal { index, page, home, loc });
+        }
+    }
+    compare(pages, &proposals, files, &mut verdicts);
     if hash.is_none() {
         return verdicts;
     }
-    let mut proposals = Vec::new();
+    proposals.clear();
     // one page of the window is equal to one before it, never to one behind: what is kept was not proposed
     for (index, ((page, loc), hash)) in pages.iter().zip(&hashes).enumerate() {
+        if verdicts.get(index) != Some(&Verdict::New) {
+            continue;
+        }
         match known.find(*hash) {
             Some((home, loc)) => proposals.push(Proposal { index, page, home, loc }),
             None => known.keep(*hash, Home::Window(index), *loc),
         }
     }
+    compare(pages, &proposals, files, &mut verdicts);
+    verdicts
+}
+
+/// Compares pages with what may be equal to them.
+fn compare(pages: &[(&[u8], Loc)], proposals: &[Proposal<'_>], files: &Files, verdicts: &mut [Verdict]) {
     let equal: Vec<bool> = proposals
         .par_iter()
         .with_min_len(16)
@@ -105,7 +126,6 @@ pub(super) fn judge(pages: &[(&[u8], Loc)], hash: Option<Hash>, known: &mut Know
             *verdict = Verdict::Same(proposal.home);
         }
     }
-    verdicts
 }
 
 fn is_zero(page: &[u8]) -> bool {
@@ -131,7 +151,7 @@ mod tests {
             let (bytes, loc) = file(numbers, &mut files);
             let pages: Vec<(&[u8], Loc)> =
                 bytes.chunks(4096).enumerate().map(|(i, page)| (page, loc.further(i as u64 * 4096))).collect();
-            let verdicts = judge(&pages, Some(hash), &mut known, &files);
+            let verdicts = judge(&pages, &[], Some(hash), &mut known, &files);
             let numbers: Vec<u64> = verdicts
                 .iter()
                 .map(|verdict| {

@@ -67,9 +67,7 @@ impl Files {
                 scratch.file = 0;
                 scratch.bytes.resize(usize::try_from(loc.unpacked).ok()?, 0);
                 let packed = file.get(from..from.checked_add(usize::try_from(loc.packed).ok()?)?)?;
-                if !unpack(*codec, packed, &mut scratch.bytes) {
-                    return None;
-                }
+                unpack(*codec, packed, &mut scratch.bytes).ok()?;
                 (scratch.file, scratch.offset) = (loc.file, loc.offset);
             }
             let at = usize::try_from(loc.at).ok()?;

@@ -5,6 +5,7 @@
 //! looked at, on all cores. What comes out depends on the dump and the options, never on threads.
 
 mod back;
+mod base;
 mod blocks;
 mod gather;
 mod holes;
@@ -12,6 +13,7 @@ mod judge;
 mod known;
 mod loc;
 mod number;
+mod places;
 mod stores;
 mod survey;
 mod walk;

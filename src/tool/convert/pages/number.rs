@@ -97,6 +97,8 @@ impl Numbers {
         match &span.content {
             Content::None => run(span.vaddr, span.pages, NOWHERE, 0),
             Content::Parent => run(span.vaddr, span.pages, NOWHERE, BY_ADDRESS),
+            Content::Placed { ancestor, page } => run(span.vaddr, span.pages, *page, ancestor << ANCESTOR_SHIFT),
+            Content::ParentZero => run(span.vaddr, span.pages, NOWHERE, ZERO),
             Content::Zero => {
                 counts.pages = counts.pages.saturating_add(span.pages);
                 counts.zero = counts.zero.saturating_add(span.pages);

@@ -48,6 +48,10 @@ pub(super) enum Content {
     None,
     /// In the parent, at the same address.
     Parent,
+    /// In the store of an ancestor, from this page on.
+    Placed { ancestor: u32, page: u64 },
+    /// In the parent, where they are zero.
+    ParentZero,
     /// Nowhere: they are zero.
     Zero,
     /// As they are.

@@ -7,14 +7,16 @@ use zerocopy::IntoBytes;
 use crate::base::report::{Cancel, Progress};
 use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
-use crate::memory::Compression;
+use crate::memory::{Compression, Parents};
 use crate::source::bundle::Writer;
+use crate::tool::convert::pages::base::Base;
 use crate::tool::convert::pages::blocks::{self, Block, Shape};
 use crate::tool::convert::pages::gather::{Gather, Store};
 use crate::tool::convert::pages::judge::{self, Hash};
 use crate::tool::convert::pages::known::Known;
 use crate::tool::convert::pages::loc::Files;
 use crate::tool::convert::pages::number::{Numbers, Said};
+use crate::tool::convert::pages::stores;
 use crate::tool::convert::pages::survey::Survey;
 use crate::tool::convert::pages::window::Window;
 use crate::tool::convert::pages::{PageCounts, PageOptions};
@@ -37,7 +39,9 @@ struct Ready {
 }
 
 /// What looking at windows needs.
-struct Eye {
+struct Eye<'b> {
+    dump: &'b Checkpoint,
+    base: Option<Base<'b>>,
     known: Known,
     files: Files,
     numbers: Numbers,
@@ -46,23 +50,26 @@ struct Eye {
 }
 
 /// Writes the runs of all pagemaps that `survey` found, and the image of pages, which is complete then. Nothing is
-/// written where there are none.
+/// written where there are none. Pages that the first of `base` has, or one of its ancestors, are not written again:
+/// it has to be the parent of the checkpoint that is written.
 ///
-/// Errors: a file cannot be read, or changed since; the target cannot be written; the work was asked to end.
+/// Errors: the base is another than the parent of the dump; a file cannot be read, or changed since; the target cannot be written; the work was asked to end.
 pub fn write<W: Write + Send>(
     dump: &Checkpoint,
     survey: &Survey,
+    base: Option<&Parents>,
     writer: &mut Writer<W>,
     options: &PageOptions,
     (progress, cancel): (&dyn Progress, &Cancel),
 ) -> Result<PageCounts> {
-    write_with(dump, survey, writer, options, (progress, cancel), judge::hash)
+    write_with(dump, survey, base, writer, options, (progress, cancel), judge::hash)
 }
 
 /// The same with another hash.
 pub(super) fn write_with<W: Write + Send>(
     dump: &Checkpoint,
     survey: &Survey,
+    base: Option<&Parents>,
     writer: &mut Writer<W>,
     options: &PageOptions,
     (progress, cancel): (&dyn Progress, &Cancel),
@@ -75,8 +82,13 @@ pub(super) fn write_with<W: Write + Send>(
     let pages = |bytes: u64| (bytes / page_size.max(1)).max(1);
     let unit = pages(options.unit.unwrap_or(UNIT).min(4 << 20));
     let is_packed = options.compression != Compression::None || options.decompress;
+    let bundles = base.map(stores::bundles).transpose()?.unwrap_or_default();
+    let base = (!bundles.is_empty()).then(|| Base::new(&bundles, page_size));
+    let pages_before = base.as_ref().map_or(0, Base::pages);
     let mut eye = Eye {
-        known: Known::new(if options.share { survey.pages } else { 0 }),
+        dump,
+        base,
+        known: Known::new(if options.share { survey.pages.saturating_add(pages_before) } else { 0 }),
         files: Files::default(),
         numbers: Numbers { page_size, next: 0, runs: 0, counts: PageCounts::default() },
         shape: Shape {
@@ -87,6 +99,9 @@ pub(super) fn write_with<W: Write + Send>(
         },
         hash: options.share.then_some(hash),
     };
+    if let Some(base) = &mut eye.base {
+        base.learn(eye.hash, &mut eye.known, &mut eye.files)?;
+    }
     let limit = if is_packed { WINDOW_PACKED } else { WINDOW };
     let window = Window::default();
     let mut gather = Gather { dump, page_size, limit, decompress: options.decompress, window };
@@ -124,12 +139,16 @@ pub(super) fn write_with<W: Write + Send>(
     Ok(eye.numbers.counts)
 }
 
-impl Eye {
+impl Eye<'_> {
     fn look(&mut self, mut window: Window) -> Result<Ready> {
         judge::unpack_all(&mut window)?;
         let page_size = usize::try_from(self.shape.page_size).unwrap_or(usize::MAX);
+        let mut candidates = Vec::new();
+        if let Some(base) = &mut self.base {
+            base.meet(&mut window, self.dump, &mut self.files, &mut candidates)?;
+        }
         let pages = judge::pages(&window, page_size);
-        let verdicts = judge::judge(&pages, self.hash, &mut self.known, &self.files);
+        let verdicts = judge::judge(&pages, &candidates, self.hash, &mut self.known, &self.files);
         drop(pages);
         let (said, stored, numbers) = self.numbers.window(&window, &verdicts);
         self.known.settle(|index| numbers.get(index).copied());

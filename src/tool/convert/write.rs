@@ -1,0 +1,113 @@
+//! A dump of version 1 as version 2.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::base::report::{Cancel, Progress};
+use crate::base::{Error, Result};
+use crate::checkpoint::Checkpoint;
+use crate::object::upgrade::container::{self, CheckpointHead, Parent};
+use crate::source::bundle::Writer;
+use crate::tool::convert::listing::{Listing, What};
+use crate::tool::convert::target::Output;
+use crate::tool::convert::{Convert, Counts, number, pages, up};
+use crate::wire::v2::types;
+
+/// Writes a dump of version 1 as version 2. `near` is the directory from which a path to its parent leads.
+///
+/// Errors: a file cannot be read, the parent is another than that of the dump, the target cannot be written, or asked to
+/// end.
+pub(super) fn to_v2(
+    dump: &Checkpoint,
+    source: &Path,
+    (output, near): (Output, &Path),
+    options: &Convert,
+    (progress, cancel): (&dyn Progress, &Cancel),
+    counts: &mut Counts,
+) -> Result<()> {
+    let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
+    let survey = pages::survey(dump)?;
+    let elsewhere: BTreeSet<Vec<u8>> = survey.files.iter().map(|name| name.clone().into_bytes()).collect();
+    let is_pages = |name: &[u8]| name.starts_with(b"pages-") && elsewhere.contains(name);
+    let number = number::number(listing, is_pages)?;
+    let is_files = matches!(output, Output::Images(_));
+    let mut writer = match is_files {
+        true => Writer::of_files(output, number, Output::turn),
+        false => Writer::new(output, number),
+    };
+    let base = match &options.pages.parent {
+        Some(path) => Some(base(path, options)?),
+        None => None,
+    };
+    let link = listing.items.iter().find_map(|item| match &item.what {
+        What::Link(target) if item.name == b"parent" => Some(target.clone()),
+        _ => None,
+    });
+    let parent = match (&base, &options.pages.parent) {
+        (Some(base), Some(path)) => Some(Parent {
+            dump: base.source().bundle().map(|bundle| bundle.dump()),
+            end_checksum: base.source().bundle().and_then(|bundle| bundle.end()),
+            link,
+            path: Some(relative(near, path)?),
+        }),
+        _ => link.map(|link| Parent { link: Some(link), ..Parent::default() }),
+    };
+    let head = CheckpointHead {
+        page_size: Some(survey.page_size),
+        writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
+        parents: parent.into_iter().collect(),
+    };
+    writer.image(types::KIND_CHECKPOINT, 0)?;
+    writer.record(types::CHECKPOINT, 1, &container::encode_head(&head))?;
+    writer.stop()?;
+    let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
+    let left = up.images(&mut writer, counts)?;
+    up.files(&mut writer, &left, counts)?;
+    let base = base.as_ref().map(Checkpoint::parents);
+    counts.pages = pages::write(dump, &survey, base, &mut writer, &options.pages, (progress, cancel))?;
+    counts.kept = counts.kept.saturating_add(counts.pages.noted);
+    let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
+    counts.bytes_in = listing.bytes();
+    counts.bytes_out = output.finish()?;
+    Ok(())
+}
+
+/// The checkpoint whose pages need not be stored again.
+fn base(path: &Path, options: &Convert) -> Result<Checkpoint> {
+    let base = Checkpoint::open_with(path, options.read)?;
+    match base.v1_files() {
+        Some(_) => Ok(base),
+        None => Err(Error::usage("expected a checkpoint of version 2, found images of version 1")
+            .in_image(path.to_string_lossy())
+            .hint("convert it first")),
+    }
+}
+
+/// The path that leads from a directory to `path`.
+fn relative(near: &Path, path: &Path) -> Result<Vec<u8>> {
+    let whole = |path: &Path| {
+        std::fs::canonicalize(path).map_err(|error| Error::io("cannot find", error).in_image(path.to_string_lossy()))
+    };
+    let near = whole(if near.as_os_str().is_empty() { Path::new(".") } else { near })?;
+    let path = whole(path)?;
+    let common = near.components().zip(path.components()).take_while(|(a, b)| a == b).count();
+    let up = near.components().skip(common).map(|_| Component::ParentDir);
+    let relative: PathBuf = up.chain(path.components().skip(common)).collect();
+    Ok(relative.as_os_str().as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_from_one_to_another() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        std::fs::write(folder.path().join("base.criu"), "").unwrap();
+        let to = folder.path().join("base.criu");
+        assert_eq!(relative(folder.path(), &to).unwrap(), b"base.criu");
+        assert_eq!(relative(&folder.path().join("a/b"), &to).unwrap(), b"../../base.criu");
+    }
+}
