@@ -394,6 +394,21 @@ fn the_checksums_that_are_worked_out() {
     assert!(text.contains(&format!("{magic:#010x}").replace("0x", "0x")), "{magic:#x}");
 }
 
+/// Each of the wiki's complaints has a row.
+#[test]
+fn the_wish_list_is_whole() {
+    let text = std::fs::read_to_string(page()).unwrap();
+    let (_, list) = text.split_once("| no. | V1 | V2 |\n").unwrap();
+    let (list, _) = list.split_once("\n\n").unwrap();
+    let numbers: BTreeSet<u32> = list
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split('|').nth(1).unwrap().split(','))
+        .filter_map(|number| number.trim().parse().ok())
+        .collect();
+    assert!(numbers.into_iter().eq(1..=20));
+}
+
 /// The links within the document lead somewhere.
 #[test]
 fn links() {
