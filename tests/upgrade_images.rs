@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::proto::{Protos, varint};
 use common::rng::Rng;
 use common::writer::{File, message};
 use common::{corpus, random};
@@ -88,8 +89,33 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
+/// What there is in these records that only V1 has.
+fn leftover(protos: &Protos, records: &Records) -> Option<String> {
+    records.0.iter().find_map(|(object_type, _, payload)| match *object_type {
+        BLOB => None,
+        object_type if object_type < 64 => Some(format!("type {object_type}")),
+        object_type => {
+            let name = protos.of_type(object_type);
+            let mut rest = &payload[..];
+            while !rest.is_empty() {
+                assert_eq!(varint(&mut rest), 10);
+                let length = varint(&mut rest) as usize;
+                let (object, behind) = rest.split_at(length);
+                rest = behind;
+                let text = protos.text(name, object);
+                if ["v1_rest: ", "v1_raw: ", "v1_padding: "].iter().any(|field| text.contains(field)) {
+                    return Some(format!("{name} {text}"));
+                }
+            }
+            None
+        }
+    })
+}
+
+const BLOB: u32 = 11;
+
 /// There and back, all images of a dump together.
-fn dump(folder: &Path) -> (BTreeMap<Kind, Sizes>, Vec<String>) {
+fn dump(protos: &Protos, folder: &Path) -> (BTreeMap<Kind, Sizes>, Vec<String>) {
     let core = |pid: u64| open("core-1.img", fs::read(folder.join(format!("core-{pid}.img"))).ok()?).ok();
     let tree = fs::read(folder.join("pstree.img")).ok().map(|bytes| open("pstree.img", bytes).unwrap());
     let context = match &tree {
@@ -118,6 +144,9 @@ fn dump(folder: &Path) -> (BTreeMap<Kind, Sizes>, Vec<String>) {
         };
         if converted.raw > 0 {
             problems.push(format!("{place}: {} of {} raw", converted.raw, converted.objects));
+        }
+        if bytes.len() < 16 << 10 {
+            problems.extend(leftover(protos, &records).map(|text| format!("{place}: not said: {text}")));
         }
         if kind.row().shape.is_framed() && converted.objects != image.len() as u64 {
             problems.push(format!("{place}: {} entries, {} objects", image.len(), converted.objects));
@@ -148,7 +177,8 @@ fn dump(folder: &Path) -> (BTreeMap<Kind, Sizes>, Vec<String>) {
 
 fn dumps(root: &Path) -> usize {
     let folders = corpus::dumps(root);
-    let done: Vec<_> = folders.par_iter().map(|folder| dump(folder)).collect();
+    let protos = Protos::new();
+    let done: Vec<_> = folders.par_iter().map(|folder| dump(&protos, folder)).collect();
     let mut sizes: BTreeMap<Kind, Sizes> = BTreeMap::new();
     let mut problems = Vec::new();
     for (of_dump, mut found) in done {
