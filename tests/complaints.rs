@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[allow(dead_code, unreachable_pub)]
 mod common;
 
 use common::proto::{Protos, varint};

@@ -50,9 +50,14 @@ fn run(source: &Path, target: Target<'_>, pages: &PageOptions) -> Converted {
         .unwrap_or_else(|error| panic!("{}: {error}", source.display()))
 }
 
+/// A folder in memory, where there is one: here nobody needs to wait for disks.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Converts a dump and back, and compares. Gives what was told, and how long the bundle is.
 fn there_and_back(dump: &Path, pages: &PageOptions) -> (Converted, u64) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
     let there = run(dump, Target::Bundle(&bundle), pages);
     run(&bundle, Target::V1(&back), pages);
@@ -215,4 +220,159 @@ fn the_corpus_there_and_back_and_how_large_it_is() {
     eprintln!("{count} dumps with {objects} entries: {v1} bytes, in version 2 {v2} ({:.3})", v2 as f64 / v1 as f64);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(v2 <= v1, "{v2} bytes, from {v1}");
+}
+
+/// Pages that the parent has are not written again; every verb finds them there, and the way back makes them whole.
+#[test]
+fn increments() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let dump = corpus::data().join("tree");
+    run(&dump, Target::Bundle(&at("base.criu")), &PageOptions::default());
+    let increment = PageOptions { parent: Some(at("base.criu")), ..PageOptions::default() };
+    for (name, child) in [("child.criu", "tree"), ("other.criu", "container")] {
+        let dump = corpus::data().join(child);
+        fs::create_dir_all(at("below")).unwrap();
+        for place in [at(name), at("below").join(name)] {
+            let told = run(&dump, Target::Bundle(&place), &increment);
+            if child == "tree" {
+                assert_eq!(told.counts.pages.stored, 0);
+                assert_eq!(told.counts.pages.inherited + told.counts.pages.zero, told.counts.pages.pages);
+            } else {
+                assert!(told.counts.pages.inherited > 0 && told.counts.pages.stored > 0, "{:?}", told.counts);
+            }
+            let back = tempfile::tempdir().unwrap();
+            run(&place, Target::V1(&back.path().join("back")), &PageOptions::default());
+            same(&dump, &content(&dump), &content(&back.path().join("back")));
+            // as one that needs no parent
+            run(&place, Target::Bundle(&back.path().join("whole.criu")), &PageOptions::default());
+            run(&dump, Target::Bundle(&back.path().join("direct.criu")), &PageOptions::default());
+            let read = |name: &str| fs::read(back.path().join(name)).unwrap();
+            assert!(read("whole.criu") == read("direct.criu"));
+        }
+    }
+    // a parent that is gone, or another
+    fs::rename(at("base.criu"), at("gone.criu")).unwrap();
+    let lost = |what: &str| {
+        let options = Convert::default();
+        let target = at("lost");
+        let error =
+            convert(&at("child.criu"), Target::V1(&target), &options, (&Silent, &Cancel::default())).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(!target.exists());
+    };
+    lost("ancestor 1, which is not there");
+    run(&corpus::data().join("python"), Target::Bundle(&at("base.criu")), &PageOptions::default());
+    lost("ancestor 1, which is not there");
+}
+
+/// Dumps whose parents are links: what a child leaves to its parent is found there, in version 2 as in version 1.
+#[test]
+fn chains() {
+    let Some(large) = corpus::large() else { return };
+    let steps: Vec<PathBuf> =
+        corpus::dumps(&large).into_iter().filter(|path| path.parent().unwrap().ends_with("tracked")).collect();
+    let folder = in_memory();
+    for pages in [PageOptions::default(), PageOptions { compression: Compression::Lz4, ..PageOptions::default() }] {
+        for step in &steps {
+            let name = step.file_name().unwrap().to_str().unwrap();
+            let bundle = folder.path().join(format!("{name}.criu"));
+            let _ = fs::remove_file(&bundle);
+            let parent = name.parse::<u32>().ok().map(|number| folder.path().join(format!("{}.criu", number - 1)));
+            let parent = parent.filter(|path| path.exists());
+            for parent in [None, parent] {
+                let _ = fs::remove_file(&bundle);
+                run(step, Target::Bundle(&bundle), &PageOptions { parent, ..pages.clone() });
+                let back = in_memory();
+                run(&bundle, Target::V1(&back.path().join("back")), &PageOptions::default());
+                same(step, &content(step), &content(&back.path().join("back")));
+            }
+            let (v1, v2) = (icecore::Checkpoint::open(step).unwrap(), icecore::Checkpoint::open(&bundle).unwrap());
+            for (one, other) in v1.tasks().unwrap().items.iter().zip(&v2.tasks().unwrap().items) {
+                let (Some(one), Some(other)) = (one.address_space().unwrap(), other.address_space().unwrap()) else {
+                    continue;
+                };
+                let (mut pages, mut scratch) = (0, Vec::new());
+                for run in one.runs(0..u64::MAX) {
+                    let icecore::memory::Content::Stored(stored) = run.content else { continue };
+                    let bytes = stored.bytes(&mut scratch).unwrap();
+                    let mut found = vec![1; bytes.len()];
+                    other.read(run.start, &mut found).unwrap();
+                    assert!(bytes == found, "{}: {:#x}", step.display(), run.start);
+                    pages += 1;
+                }
+                assert!(pages > 0);
+            }
+        }
+    }
+    assert!(steps.len() >= 6, "{steps:?}");
+}
+
+/// A damaged bundle: what is whole comes out as it was, what is not is told.
+#[test]
+fn salvage() {
+    let folder = in_memory();
+    let dump = corpus::data().join("python");
+    let bundle = folder.path().join("it.criu");
+    run(&dump, Target::Bundle(&bundle), &PageOptions::default());
+    let (whole, original) = (fs::read(&bundle).unwrap(), content(&dump));
+    let options = Convert { salvage: true, ..Convert::default() };
+    let mut told = 0;
+    for step in 0..40 {
+        for cut in [false, true] {
+            let at = whole.len() * step / 40 + 7;
+            let mut bytes = whole.clone();
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 0x10;
+            }
+            fs::write(&bundle, &bytes).unwrap();
+            let back = folder.path().join("back");
+            let converted = match convert(&bundle, Target::V1(&back), &options, (&Silent, &Cancel::default())) {
+                Ok(converted) => converted,
+                // nothing is whole
+                Err(_) if cut && step == 0 => continue,
+                Err(error) => panic!("{at}, {cut}: {error}"),
+            };
+            let found = content(&back);
+            for (name, bytes) in &found {
+                assert!(original[name] == *bytes, "{at}, {cut}: {}", String::from_utf8_lossy(name));
+            }
+            let is_less = found.len() < original.len();
+            assert!(!is_less || !converted.lost.is_empty(), "{at}, {cut}: nothing is said of what is lost");
+            told += usize::from(is_less);
+            if !is_less {
+                // the damage is in what is derived: directory, tables, padding
+                assert!(found == original);
+            }
+            fs::remove_dir_all(&back).unwrap();
+        }
+    }
+    assert!(told > 40, "{told}");
+}
+
+#[test]
+fn as_a_stream() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let folder = in_memory();
+    let program = env!("CARGO_BIN_EXE_icecore");
+    let dump = corpus::data().join("tree");
+    let output = Command::new(program).arg("convert").arg(&dump).args(["-o", "-"]).output().unwrap();
+    assert!(output.status.success());
+    let bundle = folder.path().join("it.criu");
+    run(&dump, Target::Bundle(&bundle), &PageOptions::default());
+    assert!(fs::read(bundle).unwrap() == output.stdout);
+    let back = folder.path().join("back");
+    let mut child = Command::new(program)
+        .args(["convert", "-", "-o"])
+        .arg(&back)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&output.stdout).unwrap();
+    assert!(child.wait().unwrap().success());
+    same(&dump, &content(&dump), &content(&back));
 }

@@ -108,6 +108,11 @@ impl Sink {
         done.map_err(|error| self.error("cannot make the file as long as it has to be", error))
     }
 
+    /// How long the file is, in bytes; 0 for a device or pipe.
+    pub fn length(&self) -> u64 {
+        self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.len())
+    }
+
     /// Syncs the content and puts it in place. Errors leave what was there before.
     pub fn finish(self) -> Result<()> {
         let mut sink = self;

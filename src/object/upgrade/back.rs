@@ -27,9 +27,9 @@ pub(super) struct Back<'a> {
 }
 
 /// Objects as entries, and what the BLOBs of the last one are to be.
-struct Piece {
-    bytes: Vec<u8>,
-    wanted: Option<Wanted>,
+pub(super) struct Piece {
+    pub(super) bytes: Vec<u8>,
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl<'a> Back<'a> {
@@ -56,7 +56,7 @@ impl<'a> Back<'a> {
         };
         for (record, piece) in records.iter().zip(pieces) {
             let written = match piece {
-                Some(piece) => piece.and_then(|piece| self.piece(record, piece, out)),
+                Some(piece) => piece.and_then(|piece| self.piece(record.count, piece, out)),
                 None => self.other(record, out),
             };
             written.map_err(|error| error.at_offset(record.offset))?;
@@ -64,10 +64,13 @@ impl<'a> Back<'a> {
         Ok(())
     }
 
-    fn piece(&mut self, record: &Rec<'_>, piece: Piece, out: &mut dyn io::Write) -> Result<()> {
+    /// Writes objects that are entries already.
+    ///
+    /// Errors: those before lack bytes; writing failed.
+    pub(super) fn piece(&mut self, count: u32, piece: Piece, out: &mut dyn io::Write) -> Result<()> {
         self.close(out)?;
         self.begin(out)?;
-        self.objects = self.objects.saturating_add(u64::from(record.count));
+        self.objects = self.objects.saturating_add(u64::from(count));
         put(out, &piece.bytes)?;
         self.open = piece.wanted.map(|wanted| (wanted, 0));
         Ok(())

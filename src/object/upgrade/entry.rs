@@ -35,6 +35,8 @@ pub(super) struct Given<'a> {
 pub(super) struct Object<'a> {
     pub(super) ty: &'static Type,
     pub(super) blobs: &'a [u8],
+    /// What those are to be.
+    pub(super) wanted: Option<Wanted>,
     /// Whether it keeps its original bytes.
     pub(super) is_raw: bool,
 }
@@ -43,29 +45,33 @@ pub(super) struct Object<'a> {
 #[derive(Default)]
 pub(super) struct Room {
     pub(super) object: Vec<u8>,
-    back: Vec<u8>,
+    /// The object as an entry again.
+    pub(super) back: Vec<u8>,
 }
 
 /// A V1 entry as an object.
 ///
 /// Errors: its kind has no objects.
 pub(super) fn up<'a>(of: Of<'_>, given: Given<'a>, room: &mut Room) -> Result<Object<'a>> {
-    let found = usual(of, given, room).and_then(|object| {
-        room.back.clear();
-        let wanted = down(of, given.is_first, object.ty, &room.object, &mut room.back)?;
-        Ok(is_same(of.kind, &room.back, wanted, object.blobs, given).then_some(object))
-    });
-    match found {
-        Ok(Some(object)) => Ok(object),
-        _ => raw(of, given, room),
+    let usual = usual(of, given, room).and_then(|object| turned_back(of, given, object, room));
+    match usual {
+        Ok(object) if is_same(of.kind, &room.back, &object, given) => Ok(object),
+        _ => raw(of, given, room).and_then(|object| turned_back(of, given, object, room)),
     }
 }
 
-fn is_same(kind: Kind, back: &[u8], wanted: Option<Wanted>, blobs: &[u8], given: Given<'_>) -> bool {
+fn turned_back<'a>(of: Of<'_>, given: Given<'_>, object: Object<'a>, room: &mut Room) -> Result<Object<'a>> {
+    room.back.clear();
+    let wanted = down(of, given.is_first, object.ty, &room.object, &mut room.back)?;
+    Ok(Object { wanted, ..object })
+}
+
+fn is_same(kind: Kind, back: &[u8], object: &Object<'_>, given: Given<'_>) -> bool {
     let (size, width) = size_word(kind, given.message.len());
-    let (padding, needed) = match wanted {
-        Some(wanted) => (wanted.padding, wanted.needed.unwrap_or(blobs.len() as u64)),
-        None => (Vec::new(), 0),
+    let blobs = object.blobs;
+    let (padding, needed) = match &object.wanted {
+        Some(wanted) => (&wanted.padding[..], wanted.needed.unwrap_or(blobs.len() as u64)),
+        None => (&[][..], 0),
     };
     let Some(inside) = given.payload.len().checked_sub(blobs.len().saturating_add(padding.len())) else { return false };
     let (inside, behind) = given.payload.split_at_checked(inside).unwrap_or_default();
@@ -74,7 +80,7 @@ fn is_same(kind: Kind, back: &[u8], wanted: Option<Wanted>, blobs: &[u8], given:
             .strip_prefix(size.get(..width).unwrap_or_default())
             .and_then(|rest| rest.strip_prefix(given.message))
             .is_some_and(|rest| rest == inside)
-        && behind.strip_prefix(blobs).is_some_and(|behind| behind == padding)
+        && behind.strip_prefix(blobs) == Some(padding)
 }
 
 /// As V2 fields.
@@ -84,7 +90,7 @@ fn usual<'a>(of: Of<'_>, given: Given<'a>, room: &mut Room) -> Result<Object<'a>
     let (table, ty) = table(name)?;
     room.object.clear();
     engine::up(table, &parts.message, &of.context.limits, &mut room.object)?;
-    Ok(Object { ty, blobs: parts.blobs, is_raw: false })
+    Ok(Object { ty, blobs: parts.blobs, wanted: None, is_raw: false })
 }
 
 /// As the V2 fields that can be said, and the V1 message beside them; its payload as it is.
@@ -105,7 +111,7 @@ fn raw<'a>(of: Of<'_>, given: Given<'a>, room: &mut Room) -> Result<Object<'a>> 
         }
         write::bytes(&mut room.object, RAW, given.message);
     }
-    Ok(Object { ty, blobs: given.payload, is_raw: true })
+    Ok(Object { ty, blobs: given.payload, wanted: None, is_raw: true })
 }
 
 /// A V1 message in the form that the tables take, and its name.

@@ -10,10 +10,11 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::{Error, Result};
 use crate::image::{Image, Kind, Shape};
-use crate::object::upgrade::back::Back;
+use crate::object::upgrade::back::{Back, Piece};
 use crate::object::upgrade::entry::{self, Given, Of, Room};
 use crate::object::upgrade::framing::{self, Entries};
 use crate::object::upgrade::parts::Parts;
+use crate::object::upgrade::payload::Wanted;
 use crate::object::upgrade::schema::{Layout, Message, Type};
 use crate::object::upgrade::verify::Check;
 use crate::object::upgrade::{container, leader, write};
@@ -62,7 +63,13 @@ pub struct Rec<'a> {
 
 /// A record that is to be put.
 pub(super) enum Out<'a> {
-    Record { object_type: u32, count: u32, payload: Vec<u8> },
+    /// With what its objects were as entries when they were converted back, one by one.
+    Record {
+        object_type: u32,
+        count: u32,
+        payload: Vec<u8>,
+        back: Option<Piece>,
+    },
     Blobs(&'a [u8]),
 }
 
@@ -88,7 +95,7 @@ pub fn up_image(image: &Image, context: &Context<'_>, put: &mut dyn Put) -> Resu
     let mut up = Up { image, check: Check::new(image, context), held: Vec::new(), has_put: false, put };
     let mut converted = Converted::default();
     if let Some(payload) = framing
-        && !up.take(vec![Out::Record { object_type: types::V1_IMAGE, count: 1, payload }])?
+        && !up.take(vec![Out::Record { object_type: types::V1_IMAGE, count: 1, payload, back: None }])?
     {
         return Ok(None);
     }
@@ -100,7 +107,8 @@ pub fn up_image(image: &Image, context: &Context<'_>, put: &mut dyn Put) -> Resu
         }
         let done: Result<Vec<_>> = window.par_iter().map(|range| part(image, context, range.clone())).collect();
         let mut outs = Vec::new();
-        for (part, counts) in done? {
+        let Ok(done) = done else { return up.refused() };
+        for (part, counts) in done {
             outs.extend(part);
             converted.objects = converted.objects.saturating_add(counts.objects);
             converted.raw = converted.raw.saturating_add(counts.raw);
@@ -201,8 +209,8 @@ struct Up<'a, 'p> {
 
 impl<'a> Up<'a, '_> {
     /// Checks records and holds them; those held before are put. False: they do not come back as they are.
-    fn take(&mut self, outs: Vec<Out<'a>>) -> Result<bool> {
-        if !self.check.records(&outs) {
+    fn take(&mut self, mut outs: Vec<Out<'a>>) -> Result<bool> {
+        if !self.check.records(&mut outs) {
             return self.refused();
         }
         let held = std::mem::replace(&mut self.held, outs);
@@ -224,9 +232,9 @@ impl<'a> Up<'a, '_> {
         each(outs, |object_type, count, payload| self.put.record(object_type, count, payload))
     }
 
-    fn refused(&self) -> Result<bool> {
+    fn refused<T: Default>(&self) -> Result<T> {
         if !self.has_put {
-            return Ok(false);
+            return Ok(T::default());
         }
         Err(Error::format("its objects would not come back as they are").in_image(self.image.name()))
     }
@@ -245,7 +253,8 @@ fn part<'a>(image: &'a Image, context: &Context<'_>, range: Range<usize>) -> Res
         let object = entry::up(of, given, &mut room)?;
         converted.objects = converted.objects.saturating_add(1);
         converted.raw = converted.raw.saturating_add(u64::from(object.is_raw));
-        list.add(object.ty, &room.object, &mut outs);
+        list.add(object.ty, &room, &mut outs);
+        list.wanted = object.wanted;
         if !object.blobs.is_empty() {
             list.end(&mut outs);
             outs.push(Out::Blobs(object.blobs));
@@ -261,27 +270,36 @@ struct List {
     object_type: u32,
     count: u32,
     payload: Vec<u8>,
+    back: Vec<u8>,
+    /// What the last one's BLOBs are to be.
+    wanted: Option<Wanted>,
 }
 
 impl List {
-    fn add(&mut self, ty: &Type, object: &[u8], outs: &mut Vec<Out<'_>>) {
-        if self.object_type != ty.number || self.payload.len().saturating_add(object.len()) > LIST {
+    fn add(&mut self, ty: &Type, room: &Room, outs: &mut Vec<Out<'_>>) {
+        let object = &room.object;
+        if self.object_type != ty.number
+            || ty.layout == Layout::Single
+            || self.payload.len().saturating_add(object.len()) > LIST
+        {
             self.end(outs);
         }
         self.object_type = ty.number;
         self.count = self.count.saturating_add(1);
+        self.back.extend(self.wanted.take().into_iter().flat_map(|wanted| wanted.padding));
+        self.back.extend_from_slice(&room.back);
         if ty.layout == Layout::Single {
             self.payload.extend_from_slice(object);
-            self.end(outs);
         } else {
             write::bytes(&mut self.payload, 1, object);
         }
     }
 
     fn end(&mut self, outs: &mut Vec<Out<'_>>) {
-        let List { object_type, count, payload } = std::mem::take(self);
+        let List { object_type, count, payload, back, wanted } = std::mem::take(self);
         if count > 0 {
-            outs.push(Out::Record { object_type, count, payload });
+            let back = Some(Piece { bytes: back, wanted });
+            outs.push(Out::Record { object_type, count, payload, back });
         }
     }
 }
@@ -290,7 +308,7 @@ impl List {
 fn each(outs: &[Out<'_>], mut put: impl FnMut(u32, u32, &[u8]) -> Result<()>) -> Result<()> {
     for out in outs {
         match out {
-            Out::Record { object_type, count, payload } => put(*object_type, *count, payload)?,
+            Out::Record { object_type, count, payload, .. } => put(*object_type, *count, payload)?,
             Out::Blobs(bytes) => container::put_blobs(bytes, |payload| put(types::BLOB, 1, payload))?,
         }
     }

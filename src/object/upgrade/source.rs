@@ -32,8 +32,8 @@ pub struct V1Files {
     files: Vec<String>,
     by_name: HashMap<Vec<u8>, usize>,
     access: Access,
-    /// What the bundles are called that this one is an ancestor of, and its own number.
-    chain: Vec<u64>,
+    /// Where the bundles are that this one is an ancestor of, and where it is itself.
+    chain: Vec<PathBuf>,
     context: OnceLock<Context<'static>>,
 }
 
@@ -67,11 +67,13 @@ impl V1Files {
         Self::of(Arc::new(bundle), access, Vec::new())
     }
 
-    fn of(bundle: Arc<Bundle>, access: Access, mut chain: Vec<u64>) -> Result<Self> {
-        if chain.contains(&bundle.dump()) {
+    fn of(bundle: Arc<Bundle>, access: Access, mut chain: Vec<PathBuf>) -> Result<Self> {
+        let path = bundle.path().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf()));
+        let path = path.unwrap_or_default();
+        if chain.contains(&path) {
             return Err(Error::limit("the links to parent dumps form a circle").in_image(bundle.name()));
         }
-        chain.push(bundle.dump());
+        chain.push(path);
         let head = container::head(&bundle)?;
         let mut entries = Vec::new();
         for (number, id) in bundle.images() {
@@ -180,6 +182,11 @@ impl V1Files {
                 .in_image(shown())
                 .hint("icecore mem shows memory, and icecore convert makes the files of version 1")),
         }
+    }
+
+    /// How many of the files are images.
+    pub fn images(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.place, Place::Image(..))).count()
     }
 
     /// Bytes of a page, as the checkpoint says.

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use crate::base::Result;
 use crate::image::Image;
 use crate::object::upgrade::back::Back;
 use crate::object::upgrade::container;
 use crate::object::upgrade::context::Context;
-use crate::object::upgrade::image::{Out, Rec};
+use crate::object::upgrade::image::{Out, Rec, items};
 use crate::wire::v2::types;
 
 /// A file, and the records that are to become it again.
@@ -21,29 +22,29 @@ impl<'a> Check<'a> {
         Self { back, compare: Compare { rest: image.bytes() } }
     }
 
-    pub(super) fn records(&mut self, outs: &[Out<'_>]) -> bool {
-        let mut run = Vec::new();
-        for out in outs {
-            match out {
-                Out::Record { object_type, count, payload } => {
-                    run.push(Rec { object_type: *object_type, count: *count, payload, offset: 0 });
-                }
-                Out::Blobs(bytes) => {
-                    if self.back.records(&run, &mut self.compare).is_err() {
-                        return false;
+    /// Whether what these records are stands next in the file. Each entry was turned back when it was converted; here
+    /// they come together.
+    pub(super) fn records(&mut self, outs: &mut [Out<'_>]) -> bool {
+        outs.iter_mut().all(|out| self.record(out).is_ok())
+    }
+
+    fn record(&mut self, out: &mut Out<'_>) -> Result<()> {
+        match out {
+            Out::Record { object_type, count, payload, back } => {
+                let record = Rec { object_type: *object_type, count: *count, payload, offset: 0 };
+                match back.take() {
+                    Some(piece) => {
+                        items(&record)?;
+                        self.back.piece(*count, piece, &mut self.compare)
                     }
-                    run.clear();
-                    let same = container::put_blobs(bytes, |payload| {
-                        let record = Rec { object_type: types::BLOB, count: 1, payload, offset: 0 };
-                        self.back.records(&[record], &mut self.compare)
-                    });
-                    if same.is_err() {
-                        return false;
-                    }
+                    None => self.back.records(&[record], &mut self.compare),
                 }
             }
+            Out::Blobs(bytes) => container::put_blobs(bytes, |payload| {
+                let record = Rec { object_type: types::BLOB, count: 1, payload, offset: 0 };
+                self.back.records(&[record], &mut self.compare)
+            }),
         }
-        self.back.records(&run, &mut self.compare).is_ok()
     }
 
     pub(super) fn finish(&mut self) -> bool {

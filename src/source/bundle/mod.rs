@@ -154,6 +154,11 @@ impl Bundle {
         Records::of(self, self.sections(kind, id))
     }
 
+    /// Bytes of all files that it is made of.
+    pub fn size(&self) -> u64 {
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes.len() as u64))
+    }
+
     /// The content of a file that it is made of; blocks and sections say which.
     pub fn bytes(&self, part: usize) -> Option<&Bytes> {
         self.parts.get(part).map(|part| &part.bytes)

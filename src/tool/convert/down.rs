@@ -75,12 +75,16 @@ pub(super) fn write(
                 }
                 (sink, _) => sink?,
             };
+            counts.bytes_out = counts.bytes_out.saturating_add(sink.length());
             batch.add(sink)?;
             counts.files = counts.files.saturating_add(1);
         }
         progress.advance(counts.files, total);
     }
     batch.commit()?;
+    counts.images = files.images() as u64;
+    counts.files = counts.files.saturating_sub(counts.images);
+    counts.bytes_in = files.container().size();
     for entry in files.entries() {
         if let Some(link) = &entry.link {
             let path = place(target, &entry.name);

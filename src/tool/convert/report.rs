@@ -63,7 +63,10 @@ impl Card for Converted {
         fact("From", crate::base::name::harmless(&self.source));
         fact("To", crate::base::name::harmless(&self.target));
         fact("Format", self.format.to_owned());
-        fact("Images", format!("{} with {} entries, {}", counts.images, counts.entries, counts.kept()));
+        match counts.entries {
+            0 => fact("Images", counts.images.to_string()),
+            entries => fact("Images", format!("{} with {entries} entries, {}", counts.images, counts.kept())),
+        }
         fact("Other files", counts.files.to_string());
         let pages = &counts.pages;
         if pages.pages > 0 {
