@@ -76,7 +76,7 @@ fn lists_blobs_and_padding() {
     lists.flush(&mut writer).unwrap();
     writer.pad(0).unwrap();
     writer.pad(1000).unwrap();
-    let raw: Vec<u8> = (0..(2 << 20) + 5).map(|at| (at % 251) as u8).collect();
+    let raw: Vec<u8> = (0..(2u32 << 20) + 5).map(|at| (at % 251) as u8).collect();
     writer.blobs(10, &raw).unwrap();
     writer.stop().unwrap();
     let (bytes, summary) = writer.finish(&[]).unwrap();
