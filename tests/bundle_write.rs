@@ -154,7 +154,7 @@ type Wrong = (&'static str, fn(&mut Writer<Vec<u8>>) -> Result<(), Error>);
 
 #[test]
 fn no_wrong_use_makes_a_broken_file() {
-    let wrong: [Wrong; 16] = [
+    let wrong: [Wrong; 17] = [
         ("a record of no image", |writer| writer.record(80, 1, b"x")),
         ("a STOP of no image", |writer| writer.stop()),
         ("an image again", |writer| writer.image(types::KIND_CHECKPOINT, 0)),
@@ -166,6 +166,7 @@ fn no_wrong_use_makes_a_broken_file() {
         ("a table", |writer| writer.image(9, 0).and_then(|()| writer.record(types::BLOCK_TABLE, 0, b""))),
         ("too long", |writer| writer.image(3, 1).and_then(|()| writer.record(80, 1, &vec![0; (64 << 20) + 1]))),
         ("pages elsewhere", |writer| writer.image(3, 1).and_then(|()| block(writer, 0, &[0; 4096]))),
+        ("pages of another image", |writer| writer.image(9, 1).and_then(|()| block(writer, 0, &[0; 4096]))),
         ("no pages", |writer| writer.image(9, 0).and_then(|()| block(writer, 0, &[]))),
         ("half a page", |writer| {
             writer.image(9, 0)?;

@@ -223,7 +223,7 @@ impl Frames {
                     ));
                 }
             }
-            (None, types::PAGE_BLOCK) if image.kind == types::KIND_PAGES => match content {
+            (None, types::PAGE_BLOCK) if (image.kind, image.id) == (types::KIND_PAGES, 0) => match content {
                 Content::Block(Ok(block)) => image.blocks.push(block),
                 Content::Block(Err(broken)) => {
                     image.state = State::Broken;

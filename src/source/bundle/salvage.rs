@@ -233,10 +233,10 @@ fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progres
     let blocks = sound(&frames.images, dump);
     let pages = broken(&bytes, &blocks, control)?;
     if !pages.is_empty() {
-        let is_pages = |kind: u32| kind == types::KIND_PAGES;
-        saved.retain(|image: &Saved| !is_pages(image.kind));
-        sections.retain(|section: &Section| !is_pages(section.kind));
-        lost.entry((types::KIND_PAGES, 0)).or_insert(("some of its pages are not what they were", None));
+        let pages = (types::KIND_PAGES, 0);
+        saved.retain(|image: &Saved| (image.kind, image.id) != pages);
+        sections.retain(|section: &Section| (section.kind, section.id) != pages);
+        lost.entry(pages).or_insert(("some of its pages are not what they were", None));
     }
     let lost = lost.into_iter().map(|((kind, id), (why, at))| {
         let error = Error::format(format!("image {kind} {id} is lost: {why}")).in_image(name.as_str());
