@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[allow(dead_code, unreachable_pub)]
 mod common;
 
 use common::proto::{Protos, varint};
@@ -165,11 +164,15 @@ fn complaint_4_the_leader_has_its_signal_mask_in_the_task() {
     assert!(objects("core-7.img", &renamed)[0].contains("v1_comm: \"sh\""));
     let zombie = core(|core| core.message(3, &task(0, "sh")));
     assert!(objects("core-7.img", &zombie)[0].ends_with("flags: 4194304 v1_comm: \"sh\" }"));
-    // seccomp and control groups in the task, as long ago
+    // seccomp and control groups in the task, as long ago: the thread has them too
     let old = core(|core| {
-        core.message(3, &task(0, "sh").uint(9, 3).uint(11, 2)).message(5, &message().uint(1, 0).uint(2, 0))
+        let thread = message().uint(1, 0).uint(2, 0);
+        core.message(3, &task(0, "sh").uint(9, 3).uint(11, 2).uint(12, 1)).message(5, &thread)
     });
-    assert!(objects("core-7.img", &old)[0].contains("v1_rest: \"H\\x03X\\x02\""));
+    let old = objects("core-7.img", &old).remove(0);
+    assert!(old.contains("seccomp_mode: SECCOMP_MODE_FILTER seccomp_filter: 1 comm: \"sh\" cg_set: 199 }"), "{old}");
+    assert!(old.contains("v1_comm: \"sh\""), "{old}");
+    assert!(old.contains("v1_rest: \"H\\x03X\\x02`\\x01\""), "{old}");
 }
 
 #[test]

@@ -16,9 +16,15 @@ pub(super) struct Batch {
     pub(super) offset: usize,
     /// The address of its first run, as it is read without looking at the checksum.
     pub(super) first: u64,
-    /// Whether it was looked through, and what is wrong with it.
-    pub(super) state: OnceLock<Option<Error>>,
+    /// Once it was looked through: where its runs are, or what is wrong with it.
+    pub(super) state: OnceLock<Result<Marks>>,
 }
+
+/// The address of every 64th run: most of a search is among these.
+pub(super) type Marks = Box<[u64]>;
+
+/// Every how many runs the address of one is kept.
+pub(super) const STRIDE: usize = 64;
 
 /// So many bytes are summed and then looked at while they are in the processor's cache.
 const CHUNK: usize = 32 << 10;
@@ -33,29 +39,35 @@ impl Batch {
         Array::new(header, payload).ok()
     }
 
-    /// Compares it with its checksum and looks at all its runs.
+    /// Compares it with its checksum and looks at all its runs; gives the addresses of some.
     ///
     /// Errors: the checksum is another; a run has other tags, does not ascend, overlaps the one before, or is not where
     /// pages can be.
-    pub(super) fn check(&self, name: &str, bytes: &[u8], pages: Pages) -> Result<()> {
+    pub(super) fn check(&self, name: &str, bytes: &[u8], pages: Pages) -> Result<Marks> {
         let wrong = |offset: usize, what: String| Error::format(what).at_offset(offset as u64).in_image(name);
         let record = Record::read(bytes, self.offset).map_err(|broken| wrong(broken.offset, broken.to_string()))?;
         let array = Array::<PageRun>::new(record.header, record.payload)
             .map_err(|broken| wrong(self.offset, broken.to_string()))?;
         let mut sum = crc32c(0, record.header.head());
-        let mut state = Walk { pages, end: 0, is_good: true };
+        let is_usual = array.as_slice().is_some() && !pages.is_extended;
+        let mut state = Walk { shift: pages.shift, end: 0, is_good: is_usual };
         for chunk in record.payload.chunks(CHUNK) {
-            sum = crc32c(sum, chunk);
-            if array.as_slice().is_some() && !pages.is_extended {
-                state.add(<[PageRun] as zerocopy::FromBytes>::ref_from_bytes(chunk).unwrap_or_default());
+            // in this order: what waits for memory is the loop that has time to
+            if is_usual {
+                state.add(chunk);
             }
+            sum = crc32c(sum, chunk);
         }
         if sum != record.header.checksum() {
             let problem = Problem::Checksum { stored: record.header.checksum(), computed: sum };
             return Err(wrong(self.offset, Broken { offset: 0, problem }.to_string()));
         }
-        if array.as_slice().is_some() && !pages.is_extended && state.is_good {
-            return Ok(());
+        let marks = || {
+            let starts = array.iter().step_by(STRIDE).map(|run| address(run.vaddr(), pages.is_extended));
+            starts.collect()
+        };
+        if state.is_good {
+            return Ok(marks());
         }
         let start = record.end().saturating_sub(record.payload.len());
         let stride = record.payload.len().checked_div(array.len()).unwrap_or(0);
@@ -67,7 +79,7 @@ impl Batch {
             }
             before = Some(run.vaddr());
         }
-        Ok(())
+        Ok(marks())
     }
 
     /// Whether the bytes have the checksum; nothing else is looked at.
@@ -78,25 +90,38 @@ impl Batch {
 
 /// What is known while a batch is looked through.
 struct Walk {
-    pages: Pages,
-    /// From where on the next run may begin.
+    shift: u32,
+    /// Where the run before ends.
     end: u64,
     is_good: bool,
 }
 
+/// The tags of a run, each where it stands in its word of eight bytes.
+const TAGS: [(u64, u64); 4] = [(0xff, 0x09), (0xff00, 0x1100), (0xff_0000, 0x19_0000), (0xff00_0000, 0x2500_0000)];
+
 impl Walk {
-    /// One loop without branches over what is nearly always right; which run is wrong is found afterwards.
-    fn add(&mut self, runs: &[PageRun]) {
-        let shift = self.pages.shift;
-        let mask = (1u64 << shift).wrapping_sub(1);
-        let (mut good, mut end) = (true, self.end);
+    /// One loop without branches over what is nearly always right; which run is wrong, if one is, is found afterwards.
+    /// A run without pages is looked at again, too.
+    fn add(&mut self, chunk: &[u8]) {
+        let (runs, rest) = chunk.as_chunks::<{ size_of::<PageRun>() }>();
+        let mask = (1u64 << self.shift).wrapping_sub(1);
+        // what must be zero, and the pages of all
+        let (mut odd, mut all, mut is_wrong, mut end) = (rest.len() as u64, 0u64, false, self.end);
         for run in runs {
-            let (start, pages) = (run.vaddr(), run.pages());
-            good &= run.has_tags() & (start >= end) & (start & mask == 0) & (pages <= (u64::MAX - start) >> shift);
-            // a run without pages takes no place, and still the next begins behind it
-            end = start.wrapping_add((pages << shift).max(1));
+            let (words, _) = run.as_chunks::<8>();
+            for (word, (tag, value)) in words.iter().zip(TAGS) {
+                odd |= u64::from_le_bytes(*word) & tag ^ value;
+            }
+            let [_, a, b, c, d, e, f, g, h, _, i, j, k, l, m, n, o, p, ..] = *run;
+            let start = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+            let pages = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
+            all |= pages;
+            odd |= start & mask;
+            let behind = start.wrapping_add(pages << self.shift);
+            is_wrong |= (start < end) | (behind <= start);
+            end = behind;
         }
-        self.is_good &= good;
+        self.is_good &= odd == 0 && all.leading_zeros() >= self.shift && !is_wrong;
         self.end = end;
     }
 }
