@@ -366,3 +366,52 @@ fn files_of_their_own() {
     assert_eq!(bundle.images().collect::<Vec<_>>(), [(8, 1)]);
     assert_eq!(ImageHeader::read(&bytes).unwrap().dump(), DUMP);
 }
+
+/// What `convert` makes of real dumps is sound, in each form; any flipped bit in it and any cut is found, and what is
+/// salvaged is what was there.
+#[test]
+fn converted_dumps_are_sound() {
+    use common::rng::Rng;
+    use icecore::tool::convert::pages::{Compression, PageOptions};
+    use icecore::tool::convert::{Convert, Target, convert};
+    let mut rng = Rng::new(4);
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    for (dump, compression) in
+        [("container", Compression::None), ("tree", Compression::Lz4), ("python", Compression::Zstd(1))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, images) = (folder.path().join("it.criu"), folder.path().join("images"));
+        let options = Convert { pages: PageOptions { compression, ..PageOptions::default() }, ..Convert::default() };
+        for target in [Target::Bundle(&path), Target::Images(&images)] {
+            convert(&data.join(dump), target, &options, (&Silent, &Cancel::default())).unwrap();
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let bundle = is_sound(&bytes);
+        let beside = Bundle::open(&images, Access::Map, Limits::default()).unwrap();
+        let verified = beside.verify((&Silent, &Cancel::default())).unwrap();
+        assert!(verified.is_sound() && verified.unchecked == 0, "{dump}: {:?}", verified.findings);
+        assert!(beside.images().eq(bundle.images()), "{dump}");
+        let (stored, _) = receive(&bytes[..], Vec::new()).unwrap();
+        assert!(stored == bytes);
+        let is_found = |bytes: &[u8]| match Bundle::from_bytes("x", bytes.to_vec().into(), Limits::default()) {
+            Ok(bundle) => !bundle.verify((&Silent, &Cancel::default())).unwrap().is_sound(),
+            Err(_) => true,
+        };
+        let mut broken = bytes.clone();
+        for round in 0..30 {
+            let at = rng.below(bytes.len());
+            broken[at] ^= 1 << rng.below(8);
+            assert!(is_found(&broken), "{dump}: byte {at}");
+            assert!(is_found(&bytes[..at]), "{dump}: cut {at}");
+            let (name, control) = ("x", (&Silent as &dyn icecore::base::report::Progress, &Cancel::default()));
+            let damaged = if round % 2 == 0 { broken.clone() } else { bytes[..at].to_vec() };
+            if let Ok(salvaged) = Bundle::salvage(name, damaged.into(), None, Limits::default(), control) {
+                for (kind, id) in salvaged.bundle.images() {
+                    assert!(payloads(&salvaged.bundle, kind, id) == payloads(&bundle, kind, id), "{dump}: {kind} {id}");
+                }
+                assert!(round % 2 == 1 || salvaged.lost.len() <= 1);
+            }
+            broken[at] = bytes[at];
+        }
+    }
+}
