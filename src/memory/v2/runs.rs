@@ -52,9 +52,6 @@ impl PageRuns {
                 }
             };
             let (part, record) = (found.part, found.record);
-            let wrong = |what: String| {
-                Error::format(what).at_offset(record.offset as u64).in_image(bundle.part_name(part).to_owned())
-            };
             if record.header.object_type() != types::PAGE_RUN {
                 continue;
             }
@@ -65,7 +62,8 @@ impl PageRuns {
                     batches.push(Batch { part, offset: record.offset, first: first.vaddr(), state });
                 }
                 Err(broken) => {
-                    fault = Some(wrong(broken.to_string()));
+                    let error = Error::format(broken.to_string()).at_offset(record.offset as u64);
+                    fault = Some(error.in_image(bundle.part_name(part).to_owned()));
                     break;
                 }
             }
