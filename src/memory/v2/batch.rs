@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use zerocopy::FromBytes;
+
 use crate::base::{Error, Result};
 use crate::memory::v2::runs::{Pages, address};
 use crate::wire::v2::array::Array;
@@ -50,7 +52,7 @@ impl Batch {
             .map_err(|broken| wrong(self.offset, broken.to_string()))?;
         let mut sum = crc32c(0, record.header.head());
         let is_usual = array.as_slice().is_some() && !pages.is_extended;
-        let mut state = Walk { shift: pages.shift, end: 0, is_good: is_usual };
+        let mut state = Walk::new(pages.shift);
         for chunk in record.payload.chunks(CHUNK) {
             // in this order: what waits for memory is the loop that has time to
             if is_usual {
@@ -63,10 +65,10 @@ impl Batch {
             return Err(wrong(self.offset, Broken { offset: 0, problem }.to_string()));
         }
         let marks = || {
-            let starts = array.iter().step_by(STRIDE).map(|run| address(run.vaddr(), pages.is_extended));
-            starts.collect()
+            let runs = (0..array.len()).step_by(STRIDE).filter_map(|index| array.get(index));
+            runs.map(|run| address(run.vaddr(), pages.is_extended)).collect()
         };
-        if state.is_good {
+        if is_usual && state.is_good() {
             return Ok(marks());
         }
         let start = record.end().saturating_sub(record.payload.len());
@@ -88,42 +90,57 @@ impl Batch {
     }
 }
 
-/// What is known while a batch is looked through.
+/// What is known while a batch is looked through: one loop without branches over what is nearly always right. Which run
+/// is wrong, if one may be, is found afterwards.
 struct Walk {
-    shift: u32,
+    /// Bits that all runs have, and bits that any has: of the tags both are the same.
+    and: [u8; SIZE],
+    or: [u8; SIZE],
+    /// Its sign is set once a run begins before the one before ends, or has no pages.
+    wrong: u64,
     /// Where the run before ends.
     end: u64,
-    is_good: bool,
+    shift: u32,
 }
 
-/// The tags of a run, each where it stands in its word of eight bytes.
-const TAGS: [(u64, u64); 4] = [(0xff, 0x09), (0xff00, 0x1100), (0xff_0000, 0x19_0000), (0xff00_0000, 0x2500_0000)];
+/// Bytes of a run.
+const SIZE: usize = size_of::<PageRun>();
 
 impl Walk {
-    /// One loop without branches over what is nearly always right; which run is wrong, if one is, is found afterwards.
-    /// A run without pages is looked at again, too.
-    fn add(&mut self, chunk: &[u8]) {
-        let (runs, rest) = chunk.as_chunks::<{ size_of::<PageRun>() }>();
-        let mask = (1u64 << self.shift).wrapping_sub(1);
-        // what must be zero, and the pages of all
-        let (mut odd, mut all, mut is_wrong, mut end) = (rest.len() as u64, 0u64, false, self.end);
-        for run in runs {
-            let (words, _) = run.as_chunks::<8>();
-            for (word, (tag, value)) in words.iter().zip(TAGS) {
-                odd |= u64::from_le_bytes(*word) & tag ^ value;
-            }
-            let [_, a, b, c, d, e, f, g, h, _, i, j, k, l, m, n, o, p, ..] = *run;
-            let start = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-            let pages = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
-            all |= pages;
-            odd |= start & mask;
-            let behind = start.wrapping_add(pages << self.shift);
-            is_wrong |= (start < end) | (behind <= start);
-            end = behind;
-        }
-        self.is_good &= odd == 0 && all.leading_zeros() >= self.shift && !is_wrong;
-        self.end = end;
+    fn new(shift: u32) -> Self {
+        Self { and: [0xff; SIZE], or: [0; SIZE], wrong: 0, end: 0, shift }
     }
+
+    fn add(&mut self, chunk: &[u8]) {
+        let Self { mut and, mut or, mut wrong, mut end, shift } = *self;
+        for run in chunk.as_chunks::<SIZE>().0 {
+            for ((and, or), byte) in and.iter_mut().zip(&mut or).zip(run) {
+                *and &= *byte;
+                *or |= *byte;
+            }
+            let (start, pages) = numbers(run);
+            wrong |= start.wrapping_sub(end) | pages.wrapping_sub(1);
+            end = start.wrapping_add(pages.wrapping_shl(shift));
+        }
+        *self = Self { and, or, wrong, end, shift };
+    }
+
+    /// Whether all runs are right; if not, they have to be looked at one by one.
+    fn is_good(&self) -> bool {
+        let is_run = |bytes: &[u8; SIZE]| PageRun::ref_from_bytes(bytes).is_ok_and(PageRun::has_tags);
+        let (starts, pages) = numbers(&self.or);
+        // so far below the last address no difference is too large for its sign
+        let is_low = starts >> 62 == 0 && pages.leading_zeros() >= self.shift.saturating_add(2);
+        let is_aligned = starts.trailing_zeros() >= self.shift;
+        is_run(&self.and) && is_run(&self.or) && is_low && is_aligned && self.wrong >> 63 == 0
+    }
+}
+
+/// Address and number of pages.
+#[inline]
+fn numbers(run: &[u8; SIZE]) -> (u64, u64) {
+    let [_, a, b, c, d, e, f, g, h, _, i, j, k, l, m, n, o, p, ..] = *run;
+    (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, m, n, o, p]))
 }
 
 /// Where a run ends, or what is wrong with it.

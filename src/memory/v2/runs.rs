@@ -52,22 +52,20 @@ impl PageRuns {
                 }
             };
             let (part, record) = (found.part, found.record);
-            let wrong = |what: String| {
-                Error::format(what).at_offset(record.offset as u64).in_image(bundle.part_name(part).to_owned())
-            };
-            match record.header.object_type() {
-                types::PAGE_RUN => match Array::<PageRun>::new(record.header, record.payload) {
-                    Ok(array) => {
-                        let Some(first) = array.get(0) else { continue };
-                        let state = OnceLock::new();
-                        batches.push(Batch { part, offset: record.offset, first: first.vaddr(), state });
-                    }
-                    Err(broken) => {
-                        fault = Some(wrong(broken.to_string()));
-                        break;
-                    }
-                },
-                _ => {}
+            if record.header.object_type() != types::PAGE_RUN {
+                continue;
+            }
+            match Array::<PageRun>::new(record.header, record.payload) {
+                Ok(array) => {
+                    let Some(first) = array.get(0) else { continue };
+                    let state = OnceLock::new();
+                    batches.push(Batch { part, offset: record.offset, first: first.vaddr(), state });
+                }
+                Err(broken) => {
+                    let error = Error::format(broken.to_string()).at_offset(record.offset as u64);
+                    fault = Some(error.in_image(bundle.part_name(part).to_owned()));
+                    break;
+                }
             }
         }
         let pages = Pages { shift: page_size.trailing_zeros(), is_extended: false };
