@@ -288,7 +288,7 @@ impl Read for Trickle<'_> {
 fn a_stream_is_stored_as_it_comes() {
     let stream = stream();
     is_sound(&stream);
-    let (stored, summary) = receive(Trickle(&stream, 0), Vec::new()).unwrap();
+    let (stored, summary) = receive(Trickle(&stream, 0), Vec::new(), &Limits::default()).unwrap();
     assert_eq!((&stored[..stream.len()], summary.length), (&stream[..], stored.len() as u64));
     let (bundle, walked) = (is_sound(&stored), open(&stream));
     assert_eq!(bundle.end(), summary.end);
@@ -301,14 +301,19 @@ fn a_stream_is_stored_as_it_comes() {
     };
     assert_eq!(blocks(&bundle), blocks(&walked));
     // a bundle that comes through a pipe is one already
-    let (again, _) = receive(&stored[..], Vec::new()).unwrap();
+    let (again, _) = receive(&stored[..], Vec::new(), &Limits::default()).unwrap();
     assert!(again == stored);
+    // zeros behind it mean nothing
+    let padded = [stream.clone(), vec![0; 5000]].concat();
+    assert!(receive(&padded[..], Vec::new(), &Limits::default()).unwrap().0 == stored);
+    let garbage = [stream, vec![0; 5000], vec![1]].concat();
+    assert!(receive(&garbage[..], Vec::new(), &Limits::default()).is_err());
     // two dumps, one behind the other
     let mut chain = File::new(1);
     chain.small(v2::CHECKPOINT, 0, b"a").small(3, 1, b"x").stream();
     let mut chain = chain.next(2);
     chain.small(v2::CHECKPOINT, 0, b"b").small(3, 1, b"y").stream();
-    let (stored, _) = receive(&chain.out[..], Vec::new()).unwrap();
+    let (stored, _) = receive(&chain.out[..], Vec::new(), &Limits::default()).unwrap();
     let bundle = is_sound(&stored);
     assert_eq!(bundle.dumps().unwrap(), [2, 1]);
     assert_eq!(payloads(&bundle, 3, 1), [b"y"]);
@@ -323,17 +328,17 @@ fn a_stream_that_is_not_whole_is_refused() {
     block(&mut writer, 0, &[5; 4096]).unwrap();
     writer.stop().unwrap();
     let (stream, _) = writer.finish_stream().unwrap();
-    assert!(receive(&stream[..], Vec::new()).is_ok());
+    assert!(receive(&stream[..], Vec::new(), &Limits::default()).is_ok());
     for cut in 0..stream.len() {
         let mut stored = Vec::new();
-        assert!(receive(&stream[..cut], &mut stored).is_err(), "{cut}");
+        assert!(receive(&stream[..cut], &mut stored, &Limits::default()).is_err(), "{cut}");
         assert!(stored == stream[..cut], "{cut}: what came is there");
     }
     for at in 0..stream.len() {
         let mut flipped = stream.clone();
         flipped[at] ^= 1 << (at % 8);
         let mut stored = Vec::new();
-        assert!(receive(&flipped[..], &mut stored).is_err(), "{at}");
+        assert!(receive(&flipped[..], &mut stored, &Limits::default()).is_err(), "{at}");
         assert!(flipped.starts_with(&stored));
     }
 }
@@ -391,7 +396,7 @@ fn converted_dumps_are_sound() {
         let verified = beside.verify((&Silent, &Cancel::default())).unwrap();
         assert!(verified.is_sound() && verified.unchecked == 0, "{dump}: {:?}", verified.findings);
         assert!(beside.images().eq(bundle.images()), "{dump}");
-        let (stored, _) = receive(&bytes[..], Vec::new()).unwrap();
+        let (stored, _) = receive(&bytes[..], Vec::new(), &Limits::default()).unwrap();
         assert!(stored == bytes);
         let is_found = |bytes: &[u8]| match Bundle::from_bytes("x", bytes.to_vec().into(), Limits::default()) {
             Ok(bundle) => !bundle.verify((&Silent, &Cancel::default())).unwrap().is_sound(),

@@ -188,7 +188,7 @@ impl Bundle {
 fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progress, &Cancel)) -> Result<Salvage> {
     let (bytes, name) = (part.bytes.clone(), part.name.clone());
     let anchors = Anchors::of(&bytes, &limits);
-    let mut survey = Survey::new(&bytes, 0).checked();
+    let mut survey = Survey::new(&bytes, 0, &limits).checked();
     let mut at = 0;
     while let Some(damage) = survey.walk(at, &mut |_| {}) {
         if control.1.is_cancelled() {
@@ -200,6 +200,7 @@ fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progres
         }
     }
     let frames = survey.frames;
+    frames.check().map_err(|error| error.in_image(name.as_str()))?;
     let images = || frames.images.iter().filter(|image| image.kind != types::KIND_DIRECTORY);
     let mut known = BTreeSet::new();
     let whole = images().rev().filter(|image| image.state == State::Whole);
