@@ -164,3 +164,63 @@ fn one(run: &PageRun, before: Option<u64>, end: u64, pages: Pages) -> Result<u64
         .and_then(|length| start.checked_add(length))
         .ok_or_else(|| format!("expected pages that fit the address space, found {} at {start:#x}", run.pages()))
 }
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::IntoBytes;
+
+    use super::*;
+
+    /// What looks at one run after the other.
+    fn one_by_one(runs: &[PageRun], pages: Pages) -> bool {
+        let (mut before, mut end) = (None, 0);
+        runs.iter().all(|run| match one(run, before, end, pages) {
+            Ok(behind) => {
+                (before, end) = (Some(run.vaddr()), behind);
+                true
+            }
+            Err(_) => false,
+        })
+    }
+
+    #[test]
+    fn the_quick_look_takes_nothing_that_is_wrong() {
+        let mut state = 7u64;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 33) % below
+        };
+        let (mut good, mut wrong) = (0, 0);
+        for round in 0..40_000 {
+            let pages = Pages { shift: if round % 3 == 0 { 16 } else { 12 }, is_extended: false };
+            let mut at = [0, 1 << 40, 1 << 61, 1 << 62, 1 << 63, u64::MAX << 20][usize::try_from(next(6)).unwrap()];
+            let mut runs = Vec::new();
+            for _ in 0..1 + next(5) {
+                let odd = next(40);
+                let length = match odd {
+                    0 => 0,
+                    1 => 1 << (40 + next(24)),
+                    _ => 1 + next(9),
+                };
+                runs.push(PageRun::new(if odd == 2 { at + 1 } else { at }, length, next(100), 4));
+                let gap = if odd == 3 { 0u64.wrapping_sub(next(4)) } else { next(4) };
+                at = at.wrapping_add(length.wrapping_add(gap) << pages.shift);
+            }
+            let mut bytes = runs.as_bytes().to_vec();
+            if next(30) == 0 {
+                let at = usize::try_from(next(bytes.len() as u64)).unwrap();
+                bytes[at] ^= 1 << next(8);
+            }
+            let runs = <[PageRun]>::ref_from_bytes(&bytes).unwrap();
+            let mut walk = Walk::new(pages.shift);
+            bytes.chunks(2 * SIZE).for_each(|chunk| walk.add(chunk));
+            let is_right = one_by_one(runs, pages);
+            assert!(is_right || !walk.is_good(), "{runs:x?}");
+            let is_usual = runs.iter().all(|run| run.pages() > 0 && run.vaddr() < 1 << 60 && run.pages() < 1 << 40);
+            assert!(!is_right || !is_usual || walk.is_good(), "{runs:x?}");
+            good += u32::from(walk.is_good());
+            wrong += u32::from(!is_right);
+        }
+        assert!(good > 10_000 && wrong > 5000, "{good} {wrong}");
+    }
+}
