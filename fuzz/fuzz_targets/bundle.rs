@@ -104,7 +104,7 @@ fuzz_target!(|input: &[u8]| {
                 assert!(walked.lost.is_empty() && walked.pages.is_empty(), "{:?}", walked.lost);
             }
             if bundle.end().is_some() && bundle.warnings().is_empty() {
-                let (stored, _) = receive(&bytes[..], Vec::new()).unwrap();
+                let (stored, _) = receive(&bytes[..], Vec::new(), &LIMITS).unwrap();
                 assert!(stored.starts_with(&bytes));
                 let stored = Bundle::from_bytes("stored", stored.into(), LIMITS).unwrap();
                 assert_eq!(content(&stored), opened);
@@ -118,5 +118,5 @@ fuzz_target!(|input: &[u8]| {
         use_blocks(&salvaged.bundle);
     }
     let mut stored = Vec::new();
-    let _ = receive(&bytes[..], &mut stored);
+    let _ = receive(&bytes[..], &mut stored, &LIMITS);
 });
