@@ -165,6 +165,7 @@ impl Work<'_> {
 }
 
 fn directory(place: Place<'_>) -> Result<&Path> {
-    named(place)
-        .ok_or_else(|| Error::usage("the input has many images, so the output must be a directory").hint("name it with -o DIR"))
+    named(place).ok_or_else(|| {
+        Error::usage("the input has many images, so the output must be a directory").hint("name it with -o DIR")
+    })
 }

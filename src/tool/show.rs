@@ -25,7 +25,8 @@ pub enum Layout {
 /// Errors: a name fits none.
 pub fn choose<'d>(dump: &'d Checkpoint, wanted: &[String]) -> Result<Vec<&'d ImageName>> {
     if wanted.is_empty() {
-        let is_there = |image: &&ImageName| dump.v1_files().is_none_or(|files| files.pages_of(image.file.as_bytes()).is_none());
+        let is_there =
+            |image: &&ImageName| dump.v1_files().is_none_or(|files| files.pages_of(image.file.as_bytes()).is_none());
         return Ok(dump.images().iter().filter(is_there).collect());
     }
     let mut chosen = Vec::new();
