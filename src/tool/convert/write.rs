@@ -28,6 +28,7 @@ pub(super) fn to_v2(
 ) -> Result<()> {
     let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
     let survey = pages::survey(dump)?;
+    counts.kept_pagemaps = survey.kept.iter().map(ToString::to_string).collect();
     let elsewhere: BTreeSet<Vec<u8>> = survey.files.iter().map(|name| name.clone().into_bytes()).collect();
     let is_pages = |name: &[u8]| name.starts_with(b"pages-") && elsewhere.contains(name);
     let number = number::number(listing, is_pages)?;
