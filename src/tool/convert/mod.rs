@@ -2,6 +2,7 @@
 //! stream.
 
 mod down;
+mod guard;
 mod listing;
 mod number;
 pub mod pages;
@@ -74,11 +75,12 @@ pub fn convert(
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
 ) -> Result<Converted> {
+    guard::check(source, target, options)?;
     let mut lost = Vec::new();
     let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
     let keep = options.salvage.then_some(&mut lost);
-    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)?;
+    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts).map_err(unheard)?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
         Target::Bundle(path) => (shown(path), "version 2, a bundle"),
@@ -88,6 +90,14 @@ pub fn convert(
     };
     let lost = lost.into_iter().collect();
     Ok(Converted { source: shown(source), target, format, counts, lost })
+}
+
+/// A reader of a table may leave early; one of a checkpoint has not got it then.
+fn unheard(error: Error) -> Error {
+    match error.io_kind() {
+        Some(std::io::ErrorKind::BrokenPipe) => Error::fault("who reads the checkpoint left before its end"),
+        _ => error,
+    }
 }
 
 fn convert_open(
@@ -134,6 +144,11 @@ fn open(
 ) -> Result<Checkpoint> {
     if !options.salvage || is_images(source) {
         return Checkpoint::open_with(source, options.read);
+    }
+    if source.is_dir() {
+        return Err(Error::usage("is a directory of images, of which each is whole or not by itself")
+            .in_image(source.to_string_lossy())
+            .hint("--salvage is for a bundle or a stream; without it, what is whole here can be read"));
     }
     let (access, limits) = (options.read.access, options.read.limits);
     let salvage = if source == Path::new("-") {
