@@ -226,3 +226,16 @@ fn a_pagemap_without_a_byte() {
     assert_eq!(fs::read(back.join("pagemap-1.img")).unwrap(), b"");
     assert_eq!(fs::read(back.join("pagemap-shmem-1.img")).unwrap(), b"");
 }
+
+#[test]
+fn memory_that_runs_cannot_say_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = tree(folder.path());
+    let pages = fs::OpenOptions::new().write(true).open(dump.join("pages-1.img")).unwrap();
+    pages.set_len(pages.metadata().unwrap().len() - 1).unwrap();
+    let output =
+        Command::new(PROGRAM).args(["convert", "dump", "-o", "it.criu"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("its pages file is cut short: it is kept as a file"), "{said}");
+}

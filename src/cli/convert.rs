@@ -91,6 +91,9 @@ pub(super) fn convert(options: &ConvertTo) -> Result<Outcome> {
     for error in std::mem::take(&mut converted.lost) {
         Rows::<convert::Converted>::problem(&mut report, error)?;
     }
+    for why in std::mem::take(&mut converted.kept) {
+        remark(&format!("{why}: it is kept as a file with its pages, which no verb shows there"));
+    }
     match target {
         // standard output has the checkpoint
         Target::Stream => remark(&converted.to_string()),
