@@ -3,7 +3,7 @@
 mod cli;
 
 // what cli/ is made of, under the names it has in the library
-use icecore::{base, checkpoint, object, source, tool, view};
+use icecore::{base, checkpoint, image, object, source, tool, view};
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -38,9 +38,11 @@ fn written(verb: &str) -> BTreeSet<String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_icecore"));
         command.arg(verb).arg(&dump).arg("--json").args(options.split_whitespace());
         let target = tempfile::tempdir().unwrap();
-        if verb == "core" {
-            command.arg("-o").arg(target.path());
-        }
+        match verb {
+            "core" => command.arg("-o").arg(target.path()),
+            "convert" => command.arg("-o").arg(target.path().join("it.criu")),
+            _ => &mut command,
+        };
         let output = command.output().unwrap();
         assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
         keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
@@ -65,6 +67,7 @@ fn every_key_is_documented() {
         ("search a --count", &["search"]),
         ("strings --min 20", &["strings"]),
         ("core", &["core"]),
+        ("convert", &["convert"]),
     ] {
         let found = written(verb);
         assert!(found.len() > 2, "{verb} wrote next to nothing");
@@ -73,6 +76,23 @@ fn every_key_is_documented() {
             found.iter().filter(|key| *key != "@bytes" && !text.contains(&format!("`{key}`"))).collect();
         assert!(missing.is_empty(), "docs/json.md, ## {verb}, does not mention {missing:?}");
     }
+}
+
+#[test]
+fn every_key_of_version_2_is_documented() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dump = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tree");
+    let bundle = folder.path().join("it.criu");
+    let icecore = || Command::new(env!("CARGO_BIN_EXE_icecore"));
+    assert!(icecore().arg("convert").arg(dump).arg("-o").arg(&bundle).output().unwrap().status.success());
+    let mut found = BTreeSet::new();
+    let output = icecore().arg("info").arg(&bundle).arg("--json").output().unwrap();
+    keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
+    assert!(found.contains("container") && found.contains("writer"));
+    let text = section(&page, "info");
+    let missing: Vec<_> = found.iter().filter(|key| !text.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "docs/json.md, ## info, does not mention {missing:?}");
 }
 
 #[test]
@@ -106,6 +126,7 @@ fn every_documented_row_exists() {
         ("search", &[" a --max 50", " a --count"]),
         ("strings", &[" --min 20"]),
         ("core", &[""]),
+        ("convert", &[""]),
     ] {
         let found: BTreeSet<_> = options.iter().flat_map(|options| written(&format!("{verb}{options}"))).collect();
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));

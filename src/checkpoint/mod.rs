@@ -42,10 +42,13 @@ pub mod watch;
 
 pub use space::AddressSpace;
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
 
 use crate::base::listing::keep;
 use crate::base::map::Access;
@@ -54,8 +57,8 @@ use crate::image::{Image, Kind};
 use crate::memory::Parents;
 use crate::object::Object;
 use crate::object::upgrade::V1Files;
-use crate::object::upgrade::source::{is_images, open_bundle};
-use crate::source::bundle::Bundle;
+use crate::object::upgrade::source::open_bundle;
+use crate::source::bundle::{self, Bundle};
 use crate::source::dir::Dir;
 use crate::source::{Source, spool};
 
@@ -125,16 +128,32 @@ impl Checkpoint {
     pub fn open_with(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         let (path, access, limits) = (path.as_ref(), options.access, options.limits);
         if path == Path::new("-") {
-            let bytes = spool::read(std::io::stdin().as_fd(), "standard input", access, &limits)?;
-            return Ok(Self::from_v1_files(V1Files::open(
-                Bundle::from_bytes("standard input", bytes, limits)?,
-                access,
-            )?));
+            return Self::from_bytes("standard input", spool::stdin(access, &limits)?, options);
         }
-        if path.is_dir() && is_images(path) || !path.exists() {
+        let is_v1 = match path.metadata() {
+            Ok(meta) if meta.is_dir() => !bundle::is_directory(path),
+            Ok(meta) if meta.is_file() => false,
+            Ok(_) => {
+                // a pipe by name is read to its end, as standard input is
+                let name = path.to_string_lossy();
+                let file = File::open(path).map_err(|error| Error::io("cannot open", error).in_image(name.clone()))?;
+                let bytes = spool::read(file.as_fd(), &name, access, &limits)?;
+                return Self::from_bytes(&name, bytes, options);
+            }
+            Err(_) => true,
+        };
+        if is_v1 {
             return Ok(Self::from_source(Arc::new(Dir::open(path, access, limits)?), limits));
         }
         Ok(Self::from_v1_files(V1Files::open(open_bundle(path, access, limits)?, access)?))
+    }
+
+    /// A checkpoint of version 2 in memory, such as came from a pipe; `name` is what to call it in messages.
+    ///
+    /// Errors: it is none, or not whole.
+    pub fn from_bytes(name: &str, bytes: Bytes, options: Options) -> Result<Self> {
+        let bundle = Bundle::from_bytes(name, bytes, options.limits)?;
+        Ok(Self::from_v1_files(V1Files::open(bundle, options.access)?))
     }
 
     /// A checkpoint of version 2.

@@ -70,7 +70,7 @@ pub(crate) enum Verb {
 /// A dump and how to show it.
 #[derive(Debug, Args)]
 pub(crate) struct Dump {
-    /// Directory of images
+    /// Directory of images, bundle, directory of .criu files, or - for standard input
     // under the arguments, whatever heading goes before
     #[arg(help_heading = None::<&'static str>)]
     pub(crate) dir: PathBuf,
@@ -129,9 +129,9 @@ pub(crate) struct OfArguments {
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub(crate) struct DiffOf {
-    /// Directory of images
+    /// Directory of images, or a checkpoint of version 2, as all verbs take it
     pub(crate) a: PathBuf,
-    /// Directory of images that is compared with it
+    /// Another one, which is compared with it
     pub(crate) b: PathBuf,
     /// Of these tasks alone
     #[arg(short, long, value_name = "PID")]
@@ -167,9 +167,9 @@ pub(crate) enum Subject {
 /// Options of `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowImages {
-    /// Directory of images, an image, or - for standard input
+    /// Directory of images, bundle, directory of .criu files, an image, or - for standard input
     pub(crate) source: PathBuf,
-    /// Images of the directory: by file name with or without .img, or by kind, such as CORE; all without
+    /// Images of it: by file name with or without .img, or by kind, such as CORE; all without
     #[arg(value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
     /// Leave payloads out, only say how large they are

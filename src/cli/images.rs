@@ -12,8 +12,10 @@ use super::out::failed;
 use crate::base::report::{Cancel, Progress};
 use crate::base::sink::Sink;
 use crate::base::{Error, Result, map};
-use crate::checkpoint::{Checkpoint, Options};
+use crate::checkpoint::{Checkpoint, ImageName, Options};
+use crate::image::Image;
 use crate::object::json::{self, Form};
+use crate::source::bundle::is_version_2;
 use crate::source::spool;
 use crate::tool::crit;
 
@@ -39,6 +41,53 @@ pub(super) fn input(place: Place<'_>, options: Options) -> Result<(String, Bytes
         false => spool::read(file.as_fd(), &name, access, &limits)?,
     };
     Ok((name, bytes))
+}
+
+/// What there is to read.
+pub(super) enum Input {
+    /// A dump; of version 2, it may be one image alone.
+    Dump(Checkpoint),
+    /// An image of version 1: its name and bytes.
+    Image(String, Bytes),
+}
+
+impl Input {
+    /// A directory, a file or standard input.
+    ///
+    /// Errors: it cannot be read.
+    pub(super) fn open(place: Place<'_>, options: Options) -> Result<Self> {
+        let path = named(place);
+        if let Some(directory) = path.filter(|path| path.is_dir()) {
+            return Checkpoint::open_with(directory, options).map(Self::Dump);
+        }
+        let (name, bytes) = input(place, options)?;
+        match path.filter(|path| path.is_file()) {
+            _ if !is_version_2(&bytes) => Ok(Self::Image(name, bytes)),
+            // from where it lies there is a way to its parent
+            Some(path) => Checkpoint::open_with(path, options).map(Self::Dump),
+            None => Checkpoint::from_bytes(&name, bytes, options).map(Self::Dump),
+        }
+    }
+
+    /// One image: of version 1, or what a file of version 2 has for it.
+    ///
+    /// Errors: it is none, or more than one.
+    fn image(self, options: Options) -> Result<Image> {
+        match self {
+            Self::Image(name, bytes) => crit::open(&name, bytes, options.limits),
+            Self::Dump(dump) => match with_entries(&dump).as_slice() {
+                [image] => dump.open_image(image),
+                images => Err(Error::usage(format!("expected one image, found {}", images.len()))
+                    .in_image(dump.source().name().to_owned())
+                    .hint("icecore show takes the name of one behind it")),
+            },
+        }
+    }
+}
+
+/// The images that can be said in JSON.
+fn with_entries(dump: &Checkpoint) -> Vec<&ImageName> {
+    dump.images().iter().filter(|image| !image.kind.row().messages.is_empty()).collect()
 }
 
 /// Standard output, without the buffer that looks for line ends.
@@ -73,17 +122,19 @@ pub(super) struct Work<'w> {
 }
 
 impl Work<'_> {
-    /// An image to JSON; a directory of images to a directory of JSON.
+    /// An image to JSON; all images of a directory or bundle to a directory of JSON.
     pub(super) fn decode(&mut self, from: Place<'_>, to: Place<'_>, form: Form) -> Result<()> {
-        if let Some(source) = named(from).filter(|path| path.is_dir()) {
-            let target = directory(to)?;
-            let dump = Checkpoint::open_with(source, self.options)?;
-            interrupt::listen(self.cancel)?;
-            crit::decode_directory(&dump, &form, target, (self.progress, self.cancel), self.warn)?;
-            return Ok(());
-        }
-        let (name, bytes) = input(from, self.options)?;
-        let image = crit::open(&name, bytes, self.options.limits)?;
+        let is_directory = named(from).is_some_and(Path::is_dir);
+        let input = match Input::open(from, self.options)? {
+            Input::Dump(dump) if is_directory || with_entries(&dump).len() > 1 => {
+                let target = directory(to)?;
+                interrupt::listen(self.cancel)?;
+                crit::decode_directory(&dump, &form, target, (self.progress, self.cancel), self.warn)?;
+                return Ok(());
+            }
+            input => input,
+        };
+        let image = input.image(self.options)?;
         output(to, true, |out| json::decode(&image, &form, out, self.warn))
     }
 
@@ -102,14 +153,19 @@ impl Work<'_> {
 
     /// The magic and the number of entries of an image, as crit prints them.
     pub(super) fn info(&mut self, from: &Path) -> Result<()> {
-        let (name, bytes) = input(Some(from), self.options)?;
-        let (magic, count) = crit::info(&crit::open(&name, bytes, self.options.limits)?)?;
+        let image = match from.is_dir() {
+            // says that it is none
+            true => input(Some(from), self.options).map(|(name, bytes)| Input::Image(name, bytes)),
+            false => Input::open(Some(from), self.options),
+        };
+        let (magic, count) = crit::info(&image?.image(self.options)?)?;
         let text = format!("{{\n    \"magic\": \"{magic}\",\n    \"count\": {count}\n}}\n");
         stdout()?.write_all(text.as_bytes()).map_err(failed)
     }
 }
 
 fn directory(place: Place<'_>) -> Result<&Path> {
-    named(place)
-        .ok_or_else(|| Error::usage("the input is a directory, so the output must be one").hint("name it with -o DIR"))
+    named(place).ok_or_else(|| {
+        Error::usage("the input has many images, so the output must be a directory").hint("name it with -o DIR")
+    })
 }

@@ -20,12 +20,14 @@ pub enum Layout {
 }
 
 /// The images that `wanted` names: by file name with or without `.img`, or by kind (`CORE`, `core`); all of them
-/// where nothing is wanted.
+/// where nothing is wanted, but in version 2 no pages files: there are none.
 ///
 /// Errors: a name fits none.
 pub fn choose<'d>(dump: &'d Checkpoint, wanted: &[String]) -> Result<Vec<&'d ImageName>> {
     if wanted.is_empty() {
-        return Ok(dump.images().iter().collect());
+        let is_there =
+            |image: &&ImageName| dump.v1_files().is_none_or(|files| files.pages_of(image.file.as_bytes()).is_none());
+        return Ok(dump.images().iter().filter(is_there).collect());
     }
     let mut chosen = Vec::new();
     for name in wanted {

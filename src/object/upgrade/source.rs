@@ -19,7 +19,7 @@ use crate::object::upgrade::container::{self, CheckpointHead};
 use crate::object::upgrade::image::{Context, Rec, down_image, session};
 use crate::object::upgrade::pagemap;
 use crate::source::Source;
-use crate::source::bundle::Bundle;
+use crate::source::bundle::{Bundle, is_directory};
 use crate::source::dir::Dir;
 use crate::wire::v2::types;
 
@@ -341,7 +341,7 @@ impl Source for V1Files {
         let Some(path) = found else {
             return Err(Error::usage("the parent of the checkpoint is not there").in_image(shown));
         };
-        if is_images(&path) {
+        if path.is_dir() && !is_directory(&path) {
             return Ok(Some(Arc::new(Dir::open(&path, self.access, *limits)?)));
         }
         // the path is a stranger's: a pipe would never end, nor would a device
@@ -362,16 +362,6 @@ impl Source for V1Files {
     fn bundle(&self) -> Option<&Arc<Bundle>> {
         Some(&self.bundle)
     }
-}
-
-/// Whether a path is a directory with images of version 1.
-pub fn is_images(path: &Path) -> bool {
-    path.is_dir() && !has_criu_files(path)
-}
-
-/// What has an inventory is version 1, whatever else lies there.
-fn has_criu_files(path: &Path) -> bool {
-    path.join("checkpoint.criu").exists() && !path.join("inventory.img").exists()
 }
 
 /// A bundle, or a directory of `.criu` files.

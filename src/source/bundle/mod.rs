@@ -17,6 +17,7 @@ mod records;
 mod salvage;
 mod survey;
 mod verify;
+mod which;
 mod write;
 
 use std::fs::File;
@@ -33,6 +34,7 @@ pub use receive::receive;
 pub use records::{In, Records};
 pub use salvage::{Salvage, Saved};
 pub use verify::Verified;
+pub use which::{is_directory, is_version_2};
 pub use write::{Summary, Turn, TurnTo, Writer};
 
 /// What files of version 2 hold, as opened: its directory was read and nothing else.
@@ -174,9 +176,11 @@ impl Bundle {
         self.parts.get(part)?.file.as_ref()
     }
 
-    /// Where the first of its files is, from which links to parents lead; none if it came from a pipe.
+    /// Where its directory or the first of its files is, from which links to parents lead; none if it came from a pipe.
     pub fn path(&self) -> Option<&std::path::Path> {
-        self.parts.first()?.path.as_deref()
+        let first = self.parts.first()?;
+        let path = first.path.as_deref()?;
+        if first.is_beside { path.parent() } else { Some(path) }
     }
 
     /// Where blocks of pages are.

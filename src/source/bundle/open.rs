@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use rustix::fs::OFlags;
 
 use crate::base::map::{self, Access};
 use crate::base::{Error, Limits, Result};
 use crate::source::bundle::directory::{Directory, Tail};
 use crate::source::bundle::frames::{Found, State};
 use crate::source::bundle::survey::Survey;
-use crate::source::bundle::{Bundle, Part, Section};
+use crate::source::bundle::{Bundle, Part, Section, is_version_2};
 use crate::source::spool;
 use crate::wire::v2::{ImageHeader, types};
 
 /// What helps where a file is not whole.
 const SALVAGE: &str = "icecore convert --salvage gets out of it what is whole";
+
+/// What helps where it is none of version 2.
+const OTHER: &str = "a checkpoint is a bundle or a directory of images; icecore show reads one image of version 1";
 
 /// A file and what it holds of one dump.
 pub(super) struct Opened {
@@ -37,9 +42,13 @@ impl Bundle {
     pub fn open(path: &Path, access: Access, limits: Limits) -> Result<Self> {
         let name = path.to_string_lossy().into_owned();
         let failed = |error| Error::io("cannot open", error).in_image(name.clone());
-        let file = File::open(path).map_err(failed)?;
-        if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-            return Self::open_dir(path, access, limits);
+        // NONBLOCK: opening a pipe would wait for who writes into it, and a bundle may say that its parent is one
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let file = File::options().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        match file.metadata() {
+            Ok(meta) if meta.is_dir() => return Self::open_dir(path, access, limits),
+            Ok(meta) if meta.is_file() => {}
+            _ => return Err(Error::usage("is no file, expected a bundle").in_image(name)),
         }
         let bytes = map::content(&file, path, access)?;
         Self::of_part(Part::new(name, bytes, Some((path.to_path_buf(), file))), None, limits)
@@ -70,7 +79,7 @@ impl Bundle {
         let found: Vec<u64> = match tail {
             Some(tail) => tail.chain(&part.bytes).filter_map(|tail| tail.dump(&part.bytes)).collect(),
             None => {
-                let mut survey = Survey::new(&part.bytes, 0);
+                let mut survey = Survey::new(&part.bytes, 0, &self.limits);
                 survey.walk(0, &mut |_| {});
                 let before = survey.frames.tails.len().max(1);
                 survey
@@ -124,8 +133,10 @@ impl Opened {
     }
 
     fn of(part: Part, index: usize, dump: Option<u64>, limits: &Limits) -> Result<Self> {
-        let first = ImageHeader::read(&part.bytes)
-            .map_err(|broken| Error::format(broken.to_string()).at_offset(broken.offset as u64))?;
+        let first = ImageHeader::read(&part.bytes).map_err(|broken| {
+            let error = Error::format(broken.to_string()).at_offset(broken.offset as u64);
+            if is_version_2(&part.bytes) { error } else { error.hint(OTHER) }
+        })?;
         let tail = Tail::find(&part.bytes, limits.scan);
         match tail.filter(|tail| tail.directory != 0 && tail.is_proven(&part.bytes, first.dump())) {
             Some(tail) => Self::by_directory(part, index, tail, dump, limits),
@@ -155,15 +166,9 @@ impl Opened {
     /// Where there is no directory, or none that is in its place.
     fn by_walk(mut part: Part, index: usize, dump: Option<u64>, limits: &Limits) -> Result<Self> {
         let bytes = part.bytes.clone();
-        let mut survey = Survey::new(&bytes, index);
-        let mut sections = 0usize;
-        survey.walk(0, &mut |item| {
-            sections = sections.saturating_add(usize::from(matches!(item, crate::wire::v2::Item::Image(..))));
-        });
-        if sections > limits.files {
-            return Err(Error::limit(format!("more than {} sections of images", limits.files))
-                .hint("Limits::files, or --max-files, raises it"));
-        }
+        let mut survey = Survey::new(&bytes, index, limits);
+        survey.walk(0, &mut |_| {});
+        survey.frames.check()?;
         let Some(last) = survey.frames.tails.last().copied() else {
             return Self::alone(part, survey);
         };

@@ -20,8 +20,7 @@ use crate::base::sink::Sink;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::object::upgrade::V1Files;
-use crate::object::upgrade::source::is_images;
-use crate::source::bundle::Bundle;
+use crate::source::bundle::{Bundle, is_directory};
 use crate::source::spool;
 use pages::PageOptions;
 pub use report::{Converted, Counts};
@@ -63,7 +62,7 @@ fn stop(cancel: &Cancel) -> Result<()> {
 
 /// Whether a path is a directory with images of version 1.
 pub fn is_version_1(path: &Path) -> bool {
-    is_images(path)
+    path.is_dir() && !is_directory(path)
 }
 
 /// Converts the checkpoint at `source`, or on standard input if that is `-`.
@@ -142,7 +141,7 @@ fn open(
     control: (&dyn Progress, &Cancel),
     lost: &mut Vec<Error>,
 ) -> Result<Checkpoint> {
-    if !options.salvage || is_images(source) {
+    if !options.salvage || is_version_1(source) {
         return Checkpoint::open_with(source, options.read);
     }
     if source.is_dir() {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::base::name::harmless;
 use crate::base::report::{Card, Cell, Fact};
 use crate::base::{Error, Size};
 use crate::tool::convert::pages::PageCounts;
@@ -39,6 +40,8 @@ pub struct Counts {
     pub kept: u64,
     /// Files that are kept as they are: logs, raw files, images that are broken.
     pub files: u64,
+    /// Pagemaps that runs of version 2 cannot say, and why: they are kept as files, with their pages.
+    pub kept_pagemaps: Vec<String>,
     /// Pages.
     #[serde(flatten)]
     pub pages: PageCounts,
@@ -63,14 +66,17 @@ impl Card for Converted {
         let counts = &self.counts;
         let mut facts = Vec::new();
         let mut fact = |name: &'static str, text: String| facts.push(Fact { name, values: vec![Cell::text(text)] });
-        fact("From", crate::base::name::harmless(&self.source));
-        fact("To", crate::base::name::harmless(&self.target));
+        fact("From", harmless(&self.source));
+        fact("To", harmless(&self.target));
         fact("Format", self.format.to_owned());
         match counts.entries {
             0 => fact("Images", counts.images.to_string()),
             entries => fact("Images", format!("{} with {entries} entries, {}", counts.images, counts.kept())),
         }
         fact("Other files", counts.files.to_string());
+        if !counts.kept_pagemaps.is_empty() {
+            fact("Kept as files", counts.kept_pagemaps.iter().map(|why| harmless(why)).collect::<Vec<_>>().join("; "));
+        }
         let pages = &counts.pages;
         if pages.pages > 0 {
             let mut text = format!("{}, {} of them stored", pages.pages, pages.stored);
