@@ -1,4 +1,4 @@
-//! `icecore convert` of a dump with 256 MiB of pages, like those of a heap and like text, beside `cp` of its pages
+//! `icecore convert` of a dump with 256 MiB of pages, like those of a heap, like logs, and of words that are hard to pack, beside `cp` of its pages
 //! followed by `sync -d`, and beside `crit compress` followed by the same, each on one core. Aims: to a bundle at most
 //! twice the time of the copy, back at most 1.5 times; packed with LZ4 three times as fast as crit, and faster with
 //! more cores. crit is `$ICECORE_CRIT`, or `crit` in the path.
@@ -58,7 +58,7 @@ impl Random {
 }
 
 /// Objects of a few sizes: pointers into the heap, small numbers, short strings, and room that nobody uses.
-fn heap(random: &mut Random, page: &mut [u8]) {
+fn heap(random: &mut Random, _: &[Vec<u8>], page: &mut [u8]) {
     for (index, word) in page.chunks_exact_mut(8).enumerate() {
         let r = random.next();
         let value = match (index % 8, r % 8) {
@@ -73,8 +73,32 @@ fn heap(random: &mut Random, page: &mut [u8]) {
     }
 }
 
-/// Words, the first of them often.
-fn text(random: &mut Random, words: &[Vec<u8>], page: &mut [u8]) {
+/// Lines of a log: the same words again and again, and numbers that change.
+fn text(random: &mut Random, _: &[Vec<u8>], page: &mut [u8]) {
+    let mut all = Vec::with_capacity(page.len() + 200);
+    while all.len() < page.len() {
+        let r = random.next();
+        let level = ["INFO", "WARN", "DEBUG", "INFO"][(r % 4) as usize];
+        let path = ["/api/v1/items", "/api/v1/users/profile", "/static/app.js", "/health"][(r >> 2 & 3) as usize];
+        let line = format!(
+            "2026-11-22T{:02}:{:02}:{:02}.{:03}Z {level} worker[{}] request id={:016x} path={path}/{} status={} took={}us\n",
+            r >> 10 & 15,
+            (r >> 14 & 63) % 60,
+            (r >> 20 & 63) % 60,
+            (r >> 26 & 1023) % 1000,
+            r >> 36 & 31,
+            random.next(),
+            r >> 41 & 0xffff,
+            [200, 200, 200, 404][(r >> 57 & 3) as usize],
+            r >> 44 & 0xfffff,
+        );
+        all.extend_from_slice(line.as_bytes());
+    }
+    page.copy_from_slice(&all[..page.len()]);
+}
+
+/// Words of no language, the first of them often: hard to pack.
+fn words(random: &mut Random, words: &[Vec<u8>], page: &mut [u8]) {
     let mut at = 0;
     while at < page.len() {
         let r = random.next();
@@ -86,8 +110,11 @@ fn text(random: &mut Random, words: &[Vec<u8>], page: &mut [u8]) {
     }
 }
 
+/// Fills a page.
+type Fill = fn(&mut Random, &[Vec<u8>], &mut [u8]);
+
 /// A process with one mapping. One page of 16 is zero, and one is the same as one before.
-fn dump(dir: &Path, like_text: bool) {
+fn dump(dir: &Path, fill: Fill) {
     fs::create_dir(dir).unwrap();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let words: Vec<Vec<u8>> = (0..2048)
@@ -104,8 +131,7 @@ fn dump(dir: &Path, like_text: bool) {
         match number % 16 {
             7 => {}
             11 => page[..PAGE].copy_from_slice(&before[(number / 2 + 1) / 16 * 16 * PAGE..][..PAGE]),
-            _ if like_text => text(&mut random, &words, &mut page[..PAGE]),
-            _ => heap(&mut random, &mut page[..PAGE]),
+            _ => fill(&mut random, &words, &mut page[..PAGE]),
         }
     }
     fs::write(dir.join("pages-1.img"), content).unwrap();
@@ -128,7 +154,7 @@ fn timed(commands: &mut [Command]) -> Duration {
 
 fn command(words: &[&dyn AsRef<std::ffi::OsStr>]) -> Command {
     let mut command = Command::new(words[0].as_ref());
-    words[1..].iter().for_each(|word| drop(command.arg(word.as_ref())));
+    command.args(words[1..].iter().map(|word| word.as_ref()));
     command
 }
 
@@ -159,9 +185,9 @@ fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let icecore = env!("CARGO_BIN_EXE_icecore");
     let crit = crit();
-    for (name, like_text) in [("heap", false), ("text", true)] {
+    for (name, fill) in [("heap", heap as Fill), ("text", text), ("words", words)] {
         let dir = folder.path().join(name);
-        dump(&dir, like_text);
+        dump(&dir, fill);
         let (pages, copy) = (dir.join("pages-1.img"), folder.path().join("copy"));
         let (target, back) = (folder.path().join("dump.criu"), folder.path().join("back"));
         let copied = || {

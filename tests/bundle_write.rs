@@ -76,7 +76,7 @@ fn lists_blobs_and_padding() {
     lists.flush(&mut writer).unwrap();
     writer.pad(0).unwrap();
     writer.pad(1000).unwrap();
-    let raw: Vec<u8> = (0..(2 << 20) + 5).map(|at| (at % 251) as u8).collect();
+    let raw: Vec<u8> = (0..(2u32 << 20) + 5).map(|at| (at % 251) as u8).collect();
     writer.blobs(10, &raw).unwrap();
     writer.stop().unwrap();
     let (bytes, summary) = writer.finish(&[]).unwrap();
@@ -154,7 +154,7 @@ type Wrong = (&'static str, fn(&mut Writer<Vec<u8>>) -> Result<(), Error>);
 
 #[test]
 fn no_wrong_use_makes_a_broken_file() {
-    let wrong: [Wrong; 16] = [
+    let wrong: [Wrong; 17] = [
         ("a record of no image", |writer| writer.record(80, 1, b"x")),
         ("a STOP of no image", |writer| writer.stop()),
         ("an image again", |writer| writer.image(types::KIND_CHECKPOINT, 0)),
@@ -166,6 +166,7 @@ fn no_wrong_use_makes_a_broken_file() {
         ("a table", |writer| writer.image(9, 0).and_then(|()| writer.record(types::BLOCK_TABLE, 0, b""))),
         ("too long", |writer| writer.image(3, 1).and_then(|()| writer.record(80, 1, &vec![0; (64 << 20) + 1]))),
         ("pages elsewhere", |writer| writer.image(3, 1).and_then(|()| block(writer, 0, &[0; 4096]))),
+        ("pages of another image", |writer| writer.image(9, 1).and_then(|()| block(writer, 0, &[0; 4096]))),
         ("no pages", |writer| writer.image(9, 0).and_then(|()| block(writer, 0, &[]))),
         ("half a page", |writer| {
             writer.image(9, 0)?;
@@ -287,7 +288,7 @@ impl Read for Trickle<'_> {
 fn a_stream_is_stored_as_it_comes() {
     let stream = stream();
     is_sound(&stream);
-    let (stored, summary) = receive(Trickle(&stream, 0), Vec::new()).unwrap();
+    let (stored, summary) = receive(Trickle(&stream, 0), Vec::new(), &Limits::default()).unwrap();
     assert_eq!((&stored[..stream.len()], summary.length), (&stream[..], stored.len() as u64));
     let (bundle, walked) = (is_sound(&stored), open(&stream));
     assert_eq!(bundle.end(), summary.end);
@@ -300,14 +301,19 @@ fn a_stream_is_stored_as_it_comes() {
     };
     assert_eq!(blocks(&bundle), blocks(&walked));
     // a bundle that comes through a pipe is one already
-    let (again, _) = receive(&stored[..], Vec::new()).unwrap();
+    let (again, _) = receive(&stored[..], Vec::new(), &Limits::default()).unwrap();
     assert!(again == stored);
+    // zeros behind it mean nothing
+    let padded = [stream.clone(), vec![0; 5000]].concat();
+    assert!(receive(&padded[..], Vec::new(), &Limits::default()).unwrap().0 == stored);
+    let garbage = [stream, vec![0; 5000], vec![1]].concat();
+    assert!(receive(&garbage[..], Vec::new(), &Limits::default()).is_err());
     // two dumps, one behind the other
     let mut chain = File::new(1);
     chain.small(v2::CHECKPOINT, 0, b"a").small(3, 1, b"x").stream();
     let mut chain = chain.next(2);
     chain.small(v2::CHECKPOINT, 0, b"b").small(3, 1, b"y").stream();
-    let (stored, _) = receive(&chain.out[..], Vec::new()).unwrap();
+    let (stored, _) = receive(&chain.out[..], Vec::new(), &Limits::default()).unwrap();
     let bundle = is_sound(&stored);
     assert_eq!(bundle.dumps().unwrap(), [2, 1]);
     assert_eq!(payloads(&bundle, 3, 1), [b"y"]);
@@ -322,17 +328,17 @@ fn a_stream_that_is_not_whole_is_refused() {
     block(&mut writer, 0, &[5; 4096]).unwrap();
     writer.stop().unwrap();
     let (stream, _) = writer.finish_stream().unwrap();
-    assert!(receive(&stream[..], Vec::new()).is_ok());
+    assert!(receive(&stream[..], Vec::new(), &Limits::default()).is_ok());
     for cut in 0..stream.len() {
         let mut stored = Vec::new();
-        assert!(receive(&stream[..cut], &mut stored).is_err(), "{cut}");
+        assert!(receive(&stream[..cut], &mut stored, &Limits::default()).is_err(), "{cut}");
         assert!(stored == stream[..cut], "{cut}: what came is there");
     }
     for at in 0..stream.len() {
         let mut flipped = stream.clone();
         flipped[at] ^= 1 << (at % 8);
         let mut stored = Vec::new();
-        assert!(receive(&flipped[..], &mut stored).is_err(), "{at}");
+        assert!(receive(&flipped[..], &mut stored, &Limits::default()).is_err(), "{at}");
         assert!(flipped.starts_with(&stored));
     }
 }
@@ -364,4 +370,53 @@ fn files_of_their_own() {
     let bundle = is_sound(&bytes);
     assert_eq!(bundle.images().collect::<Vec<_>>(), [(8, 1)]);
     assert_eq!(ImageHeader::read(&bytes).unwrap().dump(), DUMP);
+}
+
+/// What `convert` makes of real dumps is sound, in each form; any flipped bit in it and any cut is found, and what is
+/// salvaged is what was there.
+#[test]
+fn converted_dumps_are_sound() {
+    use common::rng::Rng;
+    use icecore::tool::convert::pages::{Compression, PageOptions};
+    use icecore::tool::convert::{Convert, Target, convert};
+    let mut rng = Rng::new(4);
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    for (dump, compression) in
+        [("container", Compression::None), ("tree", Compression::Lz4), ("python", Compression::Zstd(1))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, images) = (folder.path().join("it.criu"), folder.path().join("images"));
+        let options = Convert { pages: PageOptions { compression, ..PageOptions::default() }, ..Convert::default() };
+        for target in [Target::Bundle(&path), Target::Images(&images)] {
+            convert(&data.join(dump), target, &options, (&Silent, &Cancel::default())).unwrap();
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let bundle = is_sound(&bytes);
+        let beside = Bundle::open(&images, Access::Map, Limits::default()).unwrap();
+        let verified = beside.verify((&Silent, &Cancel::default())).unwrap();
+        assert!(verified.is_sound() && verified.unchecked == 0, "{dump}: {:?}", verified.findings);
+        assert!(beside.images().eq(bundle.images()), "{dump}");
+        let (stored, _) = receive(&bytes[..], Vec::new(), &Limits::default()).unwrap();
+        assert!(stored == bytes);
+        let is_found = |bytes: &[u8]| match Bundle::from_bytes("x", bytes.to_vec().into(), Limits::default()) {
+            Ok(bundle) => !bundle.verify((&Silent, &Cancel::default())).unwrap().is_sound(),
+            Err(_) => true,
+        };
+        let mut broken = bytes.clone();
+        for round in 0..30 {
+            let at = rng.below(bytes.len());
+            broken[at] ^= 1 << rng.below(8);
+            assert!(is_found(&broken), "{dump}: byte {at}");
+            assert!(is_found(&bytes[..at]), "{dump}: cut {at}");
+            let (name, control) = ("x", (&Silent as &dyn icecore::base::report::Progress, &Cancel::default()));
+            let damaged = if round % 2 == 0 { broken.clone() } else { bytes[..at].to_vec() };
+            if let Ok(salvaged) = Bundle::salvage(name, damaged.into(), None, Limits::default(), control) {
+                for (kind, id) in salvaged.bundle.images() {
+                    assert!(payloads(&salvaged.bundle, kind, id) == payloads(&bundle, kind, id), "{dump}: {kind} {id}");
+                }
+                assert!(round % 2 == 1 || salvaged.lost.len() <= 1);
+            }
+            broken[at] = bytes[at];
+        }
+    }
 }

@@ -1,9 +1,8 @@
 //! What CRIU's wiki says is bad with V1 images, complaint by complaint: the V1 form, the V2 form of the same, and the
-//! way back. Where a complaint is about memory, see `convert_pages.rs`.
+//! way back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
-#[allow(dead_code, unreachable_pub)]
 mod common;
 
 use common::proto::{Protos, varint};
@@ -165,11 +164,15 @@ fn complaint_4_the_leader_has_its_signal_mask_in_the_task() {
     assert!(objects("core-7.img", &renamed)[0].contains("v1_comm: \"sh\""));
     let zombie = core(|core| core.message(3, &task(0, "sh")));
     assert!(objects("core-7.img", &zombie)[0].ends_with("flags: 4194304 v1_comm: \"sh\" }"));
-    // seccomp and control groups in the task, as long ago
+    // seccomp and control groups in the task, as long ago: the thread has them too
     let old = core(|core| {
-        core.message(3, &task(0, "sh").uint(9, 3).uint(11, 2)).message(5, &message().uint(1, 0).uint(2, 0))
+        let thread = message().uint(1, 0).uint(2, 0);
+        core.message(3, &task(0, "sh").uint(9, 3).uint(11, 2).uint(12, 1)).message(5, &thread)
     });
-    assert!(objects("core-7.img", &old)[0].contains("v1_rest: \"H\\x03X\\x02\""));
+    let old = objects("core-7.img", &old).remove(0);
+    assert!(old.contains("seccomp_mode: SECCOMP_MODE_FILTER seccomp_filter: 1 comm: \"sh\" cg_set: 199 }"), "{old}");
+    assert!(old.contains("v1_comm: \"sh\""), "{old}");
+    assert!(old.contains("v1_rest: \"H\\x03X\\x02`\\x01\""), "{old}");
 }
 
 #[test]
@@ -422,6 +425,50 @@ fn complaint_18_the_structure_is_not_natural() {
     assert!(text[1].starts_with("Blob offset: 0x0 data: \"xxx"));
     let route = objects("route-1.img", &File::default().word(0x4531_1224));
     assert_eq!(route, ["Blob offset: 0x0 data: \"$\\x121E\""]);
+}
+
+/// A parent and its forked child: four pages each, of which the child has changed one and cleared one.
+#[test]
+fn complaint_19_pages_of_a_fork_are_stored_twice() {
+    use common::pagemap::{PAGE, Pagemap, Store, content};
+    use icecore::base::report::{Cancel, Silent};
+    use icecore::source::bundle::Bundle;
+    use icecore::tool::convert::{Convert, Target, convert};
+    use icecore::wire::v2::array::{Array, NOWHERE, PageRun, ZERO};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (dump, bundle, back) = (folder.path().join("v1"), folder.path().join("v2.criu"), folder.path().join("back"));
+    let parent = content(7, 4);
+    let child = [&parent[..PAGE], &content(8, 1), &[0; PAGE], &parent[3 * PAGE..]].concat();
+    Pagemap::new(1).entry(0x10_0000, &Store::Plain(parent.clone())).write(&dump, 1);
+    Pagemap::new(2).entry(0x10_0000, &Store::Plain(child.clone())).write(&dump, 2);
+
+    // version 1: a file for each, the same bytes in both
+    let stored = |name: &str| std::fs::read(dump.join(name)).unwrap();
+    assert_eq!((stored("pages-1.img"), stored("pages-2.img")), (parent, child));
+    // version 2: the child's runs point to the parent's pages, and nowhere where all is zero
+    convert(&dump, Target::Bundle(&bundle), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+    let opened = Bundle::open(&bundle, icecore::base::map::Access::Map, Limits::default()).unwrap();
+    let runs = |pid: u64| -> Vec<(u64, u64, u64, bool)> {
+        let records = opened.records(Kind::Pagemap.number(), pid).map(|found| found.unwrap().record);
+        let arrays = records.filter(|record| record.header.object_type() == icecore::wire::v2::types::PAGE_RUN);
+        arrays
+            .flat_map(|record| Array::<PageRun>::new(record.header, record.payload).unwrap().iter().collect::<Vec<_>>())
+            .map(|run| (run.vaddr(), run.pages(), run.page(), run.flags() & ZERO != 0))
+            .collect()
+    };
+    assert_eq!(runs(1), [(0x10_0000, 4, 0, false)]);
+    assert_eq!(
+        runs(2),
+        [(0x10_0000, 1, 0, false), (0x10_1000, 1, 4, false), (0x10_2000, 1, NOWHERE, true), (0x10_3000, 1, 3, false),]
+    );
+    let blocks = opened.blocks().unwrap();
+    assert_eq!((0..blocks.len()).map(|index| blocks.get(index).unwrap().pages).sum::<u64>(), 5);
+    // and back
+    convert(&bundle, Target::V1(&back), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+    for name in ["pagemap-1.img", "pagemap-2.img", "pages-1.img", "pages-2.img"] {
+        assert!(std::fs::read(back.join(name)).unwrap() == stored(name), "{name}");
+    }
 }
 
 #[test]

@@ -50,9 +50,14 @@ fn run(source: &Path, target: Target<'_>, pages: &PageOptions) -> Converted {
         .unwrap_or_else(|error| panic!("{}: {error}", source.display()))
 }
 
+/// A folder in memory, where there is one: here nobody needs to wait for disks.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Converts a dump and back, and compares. Gives what was told, and how long the bundle is.
 fn there_and_back(dump: &Path, pages: &PageOptions) -> (Converted, u64) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
     let there = run(dump, Target::Bundle(&bundle), pages);
     run(&bundle, Target::V1(&back), pages);
@@ -267,7 +272,7 @@ fn chains() {
     let Some(large) = corpus::large() else { return };
     let steps: Vec<PathBuf> =
         corpus::dumps(&large).into_iter().filter(|path| path.parent().unwrap().ends_with("tracked")).collect();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     for pages in [PageOptions::default(), PageOptions { compression: Compression::Lz4, ..PageOptions::default() }] {
         for step in &steps {
             let name = step.file_name().unwrap().to_str().unwrap();
@@ -278,7 +283,7 @@ fn chains() {
             for parent in [None, parent] {
                 let _ = fs::remove_file(&bundle);
                 run(step, Target::Bundle(&bundle), &PageOptions { parent, ..pages.clone() });
-                let back = tempfile::tempdir().unwrap();
+                let back = in_memory();
                 run(&bundle, Target::V1(&back.path().join("back")), &PageOptions::default());
                 same(step, &content(step), &content(&back.path().join("back")));
             }
@@ -306,7 +311,7 @@ fn chains() {
 /// A damaged bundle: what is whole comes out as it was, what is not is told.
 #[test]
 fn salvage() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let dump = corpus::data().join("python");
     let bundle = folder.path().join("it.criu");
     run(&dump, Target::Bundle(&bundle), &PageOptions::default());
@@ -351,7 +356,7 @@ fn salvage() {
 fn as_a_stream() {
     use std::io::Write;
     use std::process::{Command, Stdio};
-    let folder = tempfile::tempdir().unwrap();
+    let folder = in_memory();
     let program = env!("CARGO_BIN_EXE_icecore");
     let dump = corpus::data().join("tree");
     let output = Command::new(program).arg("convert").arg(&dump).args(["-o", "-"]).output().unwrap();

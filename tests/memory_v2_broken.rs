@@ -194,9 +194,9 @@ fn broken_forms() {
         ("two places", two(run(P, 2, 0, 4 | ZERO), run(4 * P, 1, 3, 4)), "-??-b---", "found page 0 and flags 0x104"),
         (
             "an unknown flag",
-            two(run(P, 2, 0, 4 | 1 << 12), run(4 * P, 1, 3, 4)),
+            two(run(P, 2, 0, 4 | 1 << 13), run(4 * P, 1, 3, 4)),
             "-??-b---",
-            "expected flags that are known for the pages at 0x1000, found 0x1004",
+            "expected flags that are known for the pages at 0x1000, found 0x2004",
         ),
         (
             "an unknown flag of version 1",

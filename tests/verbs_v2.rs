@@ -29,6 +29,8 @@ const PAGE: usize = 4096;
 const P: u64 = PAGE as u64;
 const BASE: u64 = 0x7_0000_0000;
 const COUNT: usize = 600;
+/// Pages as they are, which begin anywhere in the file.
+const RAW_ANYWHERE: u32 = 3;
 
 /// The memory of a process: pages with words here and there, zeros, pages that are equal.
 fn memory(seed: u64) -> Vec<Option<Vec<u8>>> {
@@ -109,7 +111,8 @@ fn v2(dir: &Path, memory: &[Option<Vec<u8>>], codec: u32, damage: impl Fn(&mut V
     file.stop(PAGEMAP, 1);
     file.image(PAGES, 0);
     for (number, content) in store.chunks(100 * PAGE).enumerate() {
-        file.block(&Block::new(number as u64 * 100, content, PAGE, codec, 4));
+        let block = Block::new(number as u64 * 100, content, PAGE, codec % 3, 4);
+        file.block(&Block { align: if codec == RAW_ANYWHERE { 1 } else { PAGE }, ..block });
     }
     file.stop(PAGES, 0);
     let mut bytes = file.finish(true);
@@ -168,7 +171,7 @@ fn the_same_answers() {
     let want = whole(&old, None);
     assert_eq!(want.0.len(), COUNT * PAGE);
     let expected = tally(&old);
-    for codec in 0..3 {
+    for codec in 0..=RAW_ANYWHERE {
         let new = v2(&folder.path().join("v1"), &memory, codec, |_| {});
         assert!(whole(&new, None) == want, "codec {codec}");
         assert_eq!(needles(&new), needles(&old), "codec {codec}");
@@ -182,6 +185,8 @@ fn the_same_answers() {
         let plan = Plan::new(&space, &Options::default()).unwrap();
         let (maps, _) = plan.count(|what| matches!(what, What::Map { .. }));
         assert_eq!(maps > 10, codec == 0);
+        let (copies, _) = plan.count(|what| matches!(what, What::Copy { .. }));
+        assert_eq!(copies > 10, codec == RAW_ANYWHERE);
         for (way, target) in [(Way::Map, Target::Anywhere), (Way::Copy, Target::Anywhere), (Way::Map, Target::Exact)] {
             let memory = plan.restore(way, target, &Silent, &Cancel::default()).unwrap();
             let bytes = memory.bytes(BASE..BASE + COUNT as u64 * P).unwrap();

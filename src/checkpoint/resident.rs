@@ -100,7 +100,8 @@ impl Checkpoint {
 
     /// Bytes of a page; `None` where nothing says, as in pre-dumps.
     pub(crate) fn known_page_size(&self) -> Option<u64> {
-        if let Some(size) = self.v1_files().and_then(|files| files.head().page_size) {
+        let is_page = |size: &u64| size.is_power_of_two() && (4096..=65536).contains(size);
+        if let Some(size) = self.v1_files().and_then(|files| files.head().page_size).filter(is_page) {
             return Some(size);
         }
         *self.cache.page_size.get_or_init(|| {
@@ -114,7 +115,7 @@ impl Checkpoint {
                     both.find(|(kind, _)| *kind == AT_PAGESZ).map(|(_, size)| size)
                 })
             });
-            told.filter(|size| size.is_power_of_two() && (4096..=65536).contains(size))
+            told.filter(is_page)
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::base::name::harmless;
 use crate::base::report::{Cell, Column, Row, Rows};
 use crate::base::{Address, Name, Result};
 use crate::checkpoint::AddressSpace;
-use crate::memory::{Content, Missing};
+use crate::memory::{Content, Missing, Run};
 
 /// Bytes of a line.
 pub const LINE: u64 = 16;
@@ -201,7 +201,7 @@ pub fn hexdump(space: &AddressSpace, range: Range<u64>, all: bool, out: &mut imp
     let mut pieces = Pieces { out, all, pending: None, shown: Shown::default() };
     let mut scratch = Vec::new();
     let mut at = range.start;
-    for run in space.runs(range.clone()) {
+    for run in space.runs(range.clone()).flat_map(Run::sound) {
         pieces.gap(space, at..run.start)?;
         at = run.end;
         let here = run.start..run.end;

@@ -19,10 +19,10 @@ pub fn crc(before: u32, bytes: &[u8]) -> u32 {
     static TABLE: std::sync::OnceLock<[u32; 256]> = std::sync::OnceLock::new();
     let table = TABLE.get_or_init(|| {
         std::array::from_fn(|byte| {
-            (0..8).fold(byte as u32, |crc, _| if crc % 2 == 1 { crc / 2 ^ 0x82f6_3b78 } else { crc / 2 })
+            (0..8).fold(byte as u32, |crc, _| if crc % 2 == 1 { (crc / 2) ^ 0x82f6_3b78 } else { crc / 2 })
         })
     });
-    !bytes.iter().fold(!before, |crc, byte| crc / 256 ^ table[((crc ^ u32::from(*byte)) % 256) as usize])
+    !bytes.iter().fold(!before, |crc, byte| (crc / 256) ^ table[((crc ^ u32::from(*byte)) % 256) as usize])
 }
 
 fn fixed32(out: &mut Vec<u8>, number: u8, value: u32) {

@@ -1,9 +1,10 @@
 """Another reader of version 2, written from docs/format-v2.md and nothing else: no schema, no library.
 
-    read_v2.py BUNDLE DIRECTORY
+    read_v2.py DIRECTORY BUNDLE [PARENT...]
 
-walks over the bundle, compares everything that the document says must fit, and writes the pagemaps and the pages files of
-version 1 that it stands for into the directory. It knows raw and LZ4 blocks, and dumps without a parent.
+walks over the bundles, compares everything that the document says must fit, and writes the pagemaps and the pages files
+of version 1 that the first one stands for into the directory. The others are its ancestors, the nearest first. It knows
+raw and LZ4 blocks.
 """
 
 import os
@@ -14,7 +15,7 @@ START, STOP, DIRECTORY, END, PAGE_BLOCK, BLOCK_TABLE = 1, 2, 4, 5, 6, 7
 PAD, NOTE, V1_IMAGE, CHECKPOINT, PAGE_RUN = 0, 9, 10, 12, 64
 PAGEMAPS = {7: "pagemap-%d.img", 8: "pagemap-shmem-%d.img"}
 PAGES, CHECKPOINT_KIND, DIRECTORY_KIND = 9, 200, 201
-ALIGNED, PRESENT, ZERO, CONT, BLOCKS, ANCESTOR = 8, 4, 1 << 8, 1 << 9, 1 << 12, 0xFF << 16
+ALIGNED, PRESENT, ZERO, CONT, BLOCKS = 8, 4, 1 << 8, 1 << 9, 1 << 12
 SIGN = 0xFFFFFFFF << 32
 
 TABLE = []
@@ -259,7 +260,7 @@ class Entry:
         return out
 
 
-def pagemap(image, store, page_size):
+def pagemap(image, stores, page_size):
     """The pagemap and the pages file of version 1; no pages file where there was none."""
     facts = {number: value for record in image.records if record.type == V1_IMAGE for number, value in fields(record.payload)}
     notes = [dict(fields(record.payload)) for record in image.records if record.type == NOTE]
@@ -269,7 +270,8 @@ def pagemap(image, store, page_size):
         for element in record.elements() if record.type == PAGE_RUN else []:
             vaddr, count, page, flags = fixed(element, b"\x09\x11\x19\x25", "a run")
             need(vaddr >= end and count > 0 and vaddr % page_size == 0, "runs that ascend")
-            need(flags & ANCESTOR == 0, "pages of this dump")
+            need(flags >> 16 & 255 < len(stores), "the ancestor that has the pages")
+            store = stores[flags >> 16 & 255]
             end = vaddr + count * page_size
             if not flags & CONT:
                 entries.append(Entry(vaddr, flags, index))
@@ -284,7 +286,8 @@ def pagemap(image, store, page_size):
                 pages += stored
                 page += held
             if flags & PRESENT and not flags & BLOCKS and 8 not in facts:
-                pages += bytes(count * page_size) if flags & ZERO else b"".join(store.pages[page + k] for k in range(count))
+                zeros = bytes(page_size)
+                pages += b"".join(zeros if flags & ZERO else store.pages[page + k] for k in range(count))
     pages += facts.get(9, b"")
     messages = [facts.get(10, b"\x08" + as_varint(facts[1]))]
     for entry in entries:
@@ -295,19 +298,31 @@ def pagemap(image, store, page_size):
     return struct.pack("<%dI" % len(words), *words) + framed, None if 8 in facts else ("pages-%d.img" % facts[1], pages)
 
 
-def main(bundle, target):
-    with open(bundle, "rb") as file:
-        data = file.read()
-    images, end = walk(data)
-    dump, kind, _ = next(iter(images))
-    need(kind == CHECKPOINT_KIND, "the image CHECKPOINT first")
-    blocks = directory(images, end, dump)
-    head = [record for record in images[dump, CHECKPOINT_KIND, 0].records if record.type == CHECKPOINT]
-    page_size = dict(fields(head[0].payload))[1]
-    store = Store(blocks, page_size)
-    for (of, kind, id), image in images.items():
-        if of == dump and kind in PAGEMAPS:
-            entries, pages = pagemap(image, store, page_size)
+class Bundle:
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            data = file.read()
+        self.images, end = walk(data)
+        self.sum = Record(data, len(data) - 56).sum
+        self.dump, kind, _ = next(iter(self.images))
+        need(kind == CHECKPOINT_KIND, "the image CHECKPOINT first")
+        blocks = directory(self.images, end, self.dump)
+        records = self.images[self.dump, CHECKPOINT_KIND, 0].records
+        (head,) = [list(fields(record.payload)) for record in records if record.type == CHECKPOINT]
+        self.page_size = dict(head)[1]
+        self.parents = [dict(fields(parent)) for number, parent in head if number == 7]
+        self.store = Store(blocks, self.page_size)
+
+
+def main(target, *bundles):
+    bundles = [Bundle(path) for path in bundles]
+    for bundle, parent in zip(bundles, bundles[1:]):
+        said = bundle.parents[0]
+        need((said[1], said.get(2, parent.sum)) == (parent.dump, parent.sum), "the parent that the bundle was made from")
+    first, stores = bundles[0], [bundle.store for bundle in bundles]
+    for (of, kind, id), image in first.images.items():
+        if of == first.dump and kind in PAGEMAPS:
+            entries, pages = pagemap(image, stores, first.page_size)
             for name, content in [(PAGEMAPS[kind] % id, entries), pages] if pages else [(PAGEMAPS[kind] % id, entries)]:
                 with open(os.path.join(target, name), "wb") as file:
                     file.write(content)

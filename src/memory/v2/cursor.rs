@@ -152,9 +152,7 @@ impl PageRuns {
     /// The run with an address, if it says where its pages are; `None` if there is none, or more has to be asked.
     #[inline]
     pub(crate) fn find(&self, address: u64) -> Option<Item> {
-        let array = self.batch(self.behind(address)?).ok()?;
-        let index = array.partition_point(|run| self.start(run) <= address).checked_sub(1)?;
-        let run = array.get(index)?;
+        let run = self.before(address)?;
         let (start, end) = (self.start(run), self.end(run));
         let what = what(run).filter(|what| address < end && matches!(what, What::Placed { .. }))?;
         Some(Item { start, end, offset: 0, what })

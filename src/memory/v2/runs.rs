@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::base::{Error, Result};
 use crate::image::Kind;
-use crate::memory::v2::batch::Batch;
+use crate::memory::v2::batch::{Batch, Marks, STRIDE};
 use crate::source::bundle::Bundle;
 use crate::wire::v2::array::{Array, CONT, V1_FLAGS};
 use crate::wire::v2::{ObjectHeader, PageRun, types};
@@ -52,22 +52,20 @@ impl PageRuns {
                 }
             };
             let (part, record) = (found.part, found.record);
-            let wrong = |what: String| {
-                Error::format(what).at_offset(record.offset as u64).in_image(bundle.part_name(part).to_owned())
-            };
-            match record.header.object_type() {
-                types::PAGE_RUN => match Array::<PageRun>::new(record.header, record.payload) {
-                    Ok(array) => {
-                        let Some(first) = array.get(0) else { continue };
-                        let state = OnceLock::new();
-                        batches.push(Batch { part, offset: record.offset, first: first.vaddr(), state });
-                    }
-                    Err(broken) => {
-                        fault = Some(wrong(broken.to_string()));
-                        break;
-                    }
-                },
-                _ => {}
+            if record.header.object_type() != types::PAGE_RUN {
+                continue;
+            }
+            match Array::<PageRun>::new(record.header, record.payload) {
+                Ok(array) => {
+                    let Some(first) = array.get(0) else { continue };
+                    let state = OnceLock::new();
+                    batches.push(Batch { part, offset: record.offset, first: first.vaddr(), state });
+                }
+                Err(broken) => {
+                    let error = Error::format(broken.to_string()).at_offset(record.offset as u64);
+                    fault = Some(error.in_image(bundle.part_name(part).to_owned()));
+                    break;
+                }
             }
         }
         let pages = Pages { shift: page_size.trailing_zeros(), is_extended: false };
@@ -92,10 +90,32 @@ impl PageRuns {
     pub fn batch(&self, number: usize) -> Result<Array<'_, PageRun>, &Error> {
         let none = || self.fault.as_ref();
         let Some(batch) = self.batches.get(number) else { return none().map_or(Ok(Array::default()), Err) };
-        match batch.state.get_or_init(|| self.check(number).err()) {
-            None => Ok(self.array(batch).unwrap_or_default()),
-            Some(error) => Err(error),
-        }
+        self.looked(number, batch)?;
+        Ok(self.array(batch).unwrap_or_default())
+    }
+
+    #[inline]
+    fn looked<'a>(&self, number: usize, batch: &'a Batch) -> Result<&'a [u64], &'a Error> {
+        batch.state.get_or_init(|| self.check(number)).as_deref()
+    }
+
+    /// The last run of those that begin at an address or before it, if the batch that would have it is good.
+    #[inline]
+    pub(super) fn before(&self, address: u64) -> Option<&PageRun> {
+        let number = self.behind(address)?;
+        let batch = self.batches.get(number)?;
+        let marks = self.looked(number, batch).ok()?;
+        let first = marks.partition_point(|start| *start <= address).checked_sub(1)?.checked_mul(STRIDE)?;
+        let array = self.array(batch)?;
+        let is_before = |run: &PageRun| self.start(run) <= address;
+        let index = match array.as_slice() {
+            Some(all) => {
+                let some = all.get(first..first.saturating_add(STRIDE).min(all.len()))?;
+                first.saturating_add(some.partition_point(is_before))
+            }
+            None => array.partition_point(is_before),
+        };
+        array.get(index.checked_sub(1)?)
     }
 
     #[inline]
@@ -164,10 +184,10 @@ impl PageRuns {
         Some((self.batches.get(number)?.first, self.end(last)))
     }
 
-    fn check(&self, number: usize) -> Result<()> {
-        let Some(batch) = self.batches.get(number) else { return Ok(()) };
+    fn check(&self, number: usize) -> Result<Marks> {
+        let Some(batch) = self.batches.get(number) else { return Ok(Marks::default()) };
         let name = self.bundle.part_name(batch.part);
-        batch.check(name, self.bytes(batch), self.pages)?;
+        let marks = batch.check(name, self.bytes(batch), self.pages)?;
         // with those before and behind it is as with the runs in it: none reaches into another
         let ends = |batch: &Batch| {
             let array = self.array(batch)?;
@@ -184,7 +204,7 @@ impl PageRuns {
                 return Err(Error::format(what).at_offset(next.offset as u64).in_image(name));
             }
         }
-        Ok(())
+        Ok(marks)
     }
 
     /// Whether this is a 32-bit task whose addresses above 2 GiB have their sign extended. A 64-bit task is known by

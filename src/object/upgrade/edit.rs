@@ -9,7 +9,7 @@ use crate::wire::varint;
 
 /// What becomes of the fields with one number: these bytes stand where they were.
 pub(super) struct Change {
-    number: u32,
+    pub(super) number: u32,
     bytes: Vec<u8>,
 }
 

@@ -19,6 +19,10 @@ const SIGSET: u32 = 6;
 const COMM: u32 = 13;
 const SIGSET_EXTENDED: u32 = 14;
 
+/// Control groups, seccomp mode and filter: in the task before v3.18 and v3.10, since then in the thread. Where they are
+/// in the task they stay there, in `v1_rest`, and the thread has them too.
+const MOVED: [(u32, u32); 3] = [(9, 16), (11, 11), (12, 12)];
+
 /// `pid` is the number of the image: of a leader, its process.
 pub(super) fn up(message: &[u8], pid: u64, context: &Context<'_>) -> Result<Vec<u8>> {
     let Some(task) = last_bytes(message, TASK)? else { return Ok(message.to_vec()) };
@@ -37,20 +41,28 @@ pub(super) fn up(message: &[u8], pid: u64, context: &Context<'_>) -> Result<Vec<
     }
     if let Some(thread) = thread {
         let comm = last_bytes(thread, COMM)?;
-        if comm.is_some() && comm == last_bytes(task, TASK_COMM)? {
-            of_task.push(Change::drop(TASK_COMM));
+        match last_bytes(task, TASK_COMM)? {
+            // long ago the task alone had a name
+            Some(own) if comm.is_none() => of_thread.push(Change::bytes(COMM, own)),
+            own if own == comm => of_task.push(Change::drop(TASK_COMM)),
+            _ => {}
         }
         if let (Some(sigset), None) = (last_number(task, TASK_SIGSET_EXTENDED)?, last_number(thread, SIGSET_EXTENDED)?)
         {
             of_task.push(Change::drop(TASK_SIGSET_EXTENDED));
             of_thread.push(Change::number(SIGSET_EXTENDED, sigset));
         }
+        for (in_task, in_thread) in MOVED {
+            if let (Some(value), None) = (last_number(task, in_task)?, last_number(thread, in_thread)?) {
+                of_thread.push(Change::number(in_thread, value));
+            }
+        }
     }
     if let Some(session) = context.session(pid)? {
         of_task.push(Change::number(SID, session.sid));
         of_task.push(Change::number(PGID, session.pgid));
     }
-    put(message, task, &of_task, thread, &of_thread)
+    put(message, task, &of_task, thread, of_thread)
 }
 
 pub(super) fn down(message: &[u8]) -> Result<Vec<u8>> {
@@ -69,10 +81,10 @@ pub(super) fn down(message: &[u8]) -> Result<Vec<u8>> {
         }
     }
     if let Some(thread) = thread {
-        if last_bytes(task, TASK_COMM)?.is_none()
-            && let Some(comm) = last_bytes(thread, COMM)?
-        {
-            of_task.push(Change::bytes(TASK_COMM, comm));
+        match (last_bytes(task, TASK_COMM)?, last_bytes(thread, COMM)?) {
+            (None, Some(comm)) => of_task.push(Change::bytes(TASK_COMM, comm)),
+            (Some(own), Some(comm)) if own == comm => of_thread.push(Change::drop(COMM)),
+            _ => {}
         }
         if last_number(task, TASK_SIGSET_EXTENDED)?.is_none()
             && let Some(sigset) = last_number(thread, SIGSET_EXTENDED)?
@@ -80,10 +92,16 @@ pub(super) fn down(message: &[u8]) -> Result<Vec<u8>> {
             of_thread.push(Change::drop(SIGSET_EXTENDED));
             of_task.push(Change::number(TASK_SIGSET_EXTENDED, sigset));
         }
+        for (in_task, in_thread) in MOVED {
+            let value = last_number(task, in_task)?;
+            if value.is_some() && value == last_number(thread, in_thread)? {
+                of_thread.push(Change::drop(in_thread));
+            }
+        }
     }
     of_task.push(Change::drop(SID));
     of_task.push(Change::drop(PGID));
-    put(message, task, &of_task, thread, &of_thread)
+    put(message, task, &of_task, thread, of_thread)
 }
 
 fn put(
@@ -91,11 +109,12 @@ fn put(
     task: &[u8],
     of_task: &[Change],
     thread: Option<&[u8]>,
-    of_thread: &[Change],
+    mut of_thread: Vec<Change>,
 ) -> Result<Vec<u8>> {
+    of_thread.sort_by_key(|change| change.number);
     let mut changes = vec![Change::bytes(TASK, &edit::patch(task, of_task)?)];
     if let Some(thread) = thread.filter(|_| !of_thread.is_empty()) {
-        changes.push(Change::bytes(THREAD, &edit::patch(thread, of_thread)?));
+        changes.push(Change::bytes(THREAD, &edit::patch(thread, &of_thread)?));
     }
     edit::patch(message, &changes)
 }

@@ -1,7 +1,7 @@
 //! Complaint: "flock's flag and type are too much". Together they hold a kind, a mode, whether a lease is being broken
 //! and the bits of a mandatory lock; a range is there only where the lock does not cover the whole file.
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::object::upgrade::edit::{self, Change, filled, last_bytes, last_number};
 
 // file_lock_entry
@@ -51,6 +51,13 @@ pub(super) fn down(message: &[u8]) -> Result<Vec<u8>> {
     if let (None, Some(mode)) = (last_number(message, TYPE)?, last_number(message, MODE)?) {
         let breaking = if last_number(message, IS_BREAKING)? == Some(1) { BREAKING } else { 0 };
         let mandatory = last_number(message, MANDATORY)?.unwrap_or(0);
+        if mode & !MODES != 0 {
+            return Err(Error::format(format!("expected a mode from 0 to {MODES}, found {mode}")).in_field("mode"));
+        }
+        if mandatory & !MANDATORY_BITS != 0 {
+            let what = format!("expected bits of {MANDATORY_BITS:#x}, found {mandatory:#x}");
+            return Err(Error::format(what).in_field("mandatory"));
+        }
         changes.push(Change::number(TYPE, mode | breaking | mandatory));
     }
     let has_none = last_number(message, START)?.is_none() && last_number(message, LEN)?.is_none();
@@ -66,4 +73,19 @@ pub(super) fn down(message: &[u8]) -> Result<Vec<u8>> {
     }
     changes.extend([MODE, IS_BREAKING, MANDATORY, RANGE].map(Change::drop));
     edit::patch(message, &changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_v1_has_no_bits_for_is_told() {
+        let of = |mode, mandatory| down(&edit::patch(&[], &[Change::number(MODE, mode), mandatory]).unwrap());
+        assert_eq!(of(1, Change::number(MANDATORY, 0x60)).unwrap(), [0x10, 0x61, 0x28, 0, 0x30, 0]);
+        for (mode, mandatory) in [(4, 0), (u64::MAX, 0), (0, 1), (0, 0x100)] {
+            let error = of(mode, Change::number(MANDATORY, mandatory)).unwrap_err();
+            assert!(error.field().is_some(), "{error}");
+        }
+    }
 }

@@ -106,6 +106,7 @@ impl V1Files {
             let name = b"parent".to_vec();
             entries.push(Entry { name, link: Some(link), is_directory: false, place: Place::Nowhere });
         }
+        fit(&entries).map_err(|error| error.in_image(bundle.name()))?;
         let is_text = |entry: &&Entry| entry.link.is_none() && !entry.is_directory;
         let files = entries.iter().filter(is_text).map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
         let files = files.collect();
@@ -251,8 +252,37 @@ fn context(bundle: &Arc<Bundle>) -> Context<'static> {
     })
 }
 
+/// So long a path can be, in bytes.
+const PATH: usize = 4095;
+
+/// Whether names can be beside each other in one directory: each is there once, and none goes on behind the name of a
+/// link or a file, which would lead elsewhere.
+fn fit(entries: &[Entry]) -> Result<()> {
+    let mut known: HashMap<&[u8], bool> = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+        if known.insert(name, entry.is_directory).is_some() {
+            let shown = String::from_utf8_lossy(name);
+            return Err(Error::format(format!("expected one file of the name {shown:?}, found two")));
+        }
+    }
+    for entry in entries {
+        let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+        let ends = memchr::memchr_iter(b'/', name).filter_map(|end| name.get(..end));
+        if let Some(before) = ends.into_iter().find(|before| known.get(before) == Some(&false)) {
+            let (shown, before) = (String::from_utf8_lossy(name), String::from_utf8_lossy(before));
+            return Err(Error::format(format!("expected the directory {before:?} of {shown:?}, found a file or a link")));
+        }
+    }
+    Ok(())
+}
+
 /// A name that stays in its directory.
 fn safe(name: Vec<u8>) -> Result<Vec<u8>> {
+    if name.len() > PATH {
+        let what = format!("expected a name of at most {PATH} bytes, found one of {}", name.len());
+        return Err(Error::format(what));
+    }
     let mut parts = name.strip_suffix(b"/").unwrap_or(&name).split(|byte| *byte == b'/');
     let is_safe = parts.all(|part| !part.is_empty() && part != b"." && part != b"..") && !name.contains(&0);
     if is_safe {
@@ -311,6 +341,11 @@ impl Source for V1Files {
         };
         if path.is_dir() && !is_directory(&path) {
             return Ok(Some(Arc::new(Dir::open(&path, self.access, *limits)?)));
+        }
+        // the path is a stranger's: a pipe would never end, nor would a device
+        if !path.is_file() && !path.is_dir() {
+            return Err(Error::usage("expected the parent of the checkpoint, found no file and no directory")
+                .in_image(path.to_string_lossy()));
         }
         let bundle = open_bundle(&path, self.access, *limits)?;
         let is_other = parent.dump.is_some_and(|dump| dump != bundle.dump())

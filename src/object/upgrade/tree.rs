@@ -51,6 +51,12 @@ pub(super) fn down(message: &[u8], context: &Context<'_>) -> Result<Vec<u8>> {
             let what = format!("expected the session of process {pid} in its core, found none");
             return Err(Error::format(what).in_field("sid"));
         };
+        for (value, field) in [(session.pgid, "pgid"), (session.sid, "sid")] {
+            if u32::try_from(value).is_err() {
+                let what = format!("process {pid}: expected a number of 32 bits, found {value}");
+                return Err(Error::format(what).in_field(field));
+            }
+        }
         out = edit::patch(&out, &[Change::number(PGID, session.pgid), Change::number(SID, session.sid)])?;
     }
     Ok(out)
@@ -80,4 +86,20 @@ fn with_first_thread(message: &[u8], thread: u64) -> Result<Vec<u8>> {
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Limits;
+
+    #[test]
+    fn a_session_that_v1_has_no_room_for_is_told() {
+        let of = |sid| Context::of(Limits::default(), move |_| Ok(Some(Session { sid, pgid: 2 })));
+        assert_eq!(down(&[0x08, 1], &of(3)).unwrap(), [0x08, 1, 0x18, 2, 0x20, 3]);
+        let error = down(&[0x08, 1], &of(1 << 32)).unwrap_err();
+        assert_eq!(error.field(), Some("sid"), "{error}");
+        // one of both is there: the other was not in V1
+        assert_eq!(down(&[0x08, 1, 0x18, 9], &of(3)).unwrap(), [0x08, 1, 0x18, 9]);
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use zerocopy::IntoBytes;
 
-use crate::base::Error;
+use crate::base::{Error, Limits, Result};
 use crate::source::bundle::directory::Tail;
 use crate::source::bundle::{BlockAt, Section};
 use crate::wire::v2::crc::crc32c;
@@ -41,6 +41,9 @@ pub(super) enum State {
 #[derive(Default)]
 pub(super) struct Frames {
     pub(super) part: usize,
+    /// Sections that there may be, and that there are.
+    most: usize,
+    sections: usize,
     pub(super) images: Vec<Found>,
     /// The last image with a number of a dump, a kind and an id.
     pub(super) latest: BTreeMap<(u64, u32, u64), usize>,
@@ -106,8 +109,19 @@ struct Current {
 
 impl Frames {
     /// Nothing yet, of one of the files.
-    pub(super) fn new(part: usize) -> Self {
-        Self { part, ..Self::default() }
+    pub(super) fn new(part: usize, limits: &Limits) -> Self {
+        Self { part, most: limits.files, ..Self::default() }
+    }
+
+    /// Whether there are as many sections as there may be: what comes behind them is not looked at.
+    ///
+    /// Errors: there are more.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.sections <= self.most {
+            return Ok(());
+        }
+        let what = format!("more than {} sections of images", self.most);
+        Err(Error::limit(what).hint("Limits::files, or --max-files, raises it"))
     }
 
     /// Goes on in the middle of an image, of which something is lost.
@@ -154,6 +168,7 @@ impl Frames {
 
     /// A section begins.
     pub(super) fn section(&mut self, offset: usize, header: &ImageHeader) {
+        self.sections = self.sections.saturating_add(1);
         let key = (header.dump(), header.kind(), header.id());
         let (dump, kind, id) = key;
         let known = self.latest.get(&key).copied().filter(|index| self.is_recent(*index));
@@ -223,7 +238,7 @@ impl Frames {
                     ));
                 }
             }
-            (None, types::PAGE_BLOCK) if image.kind == types::KIND_PAGES => match content {
+            (None, types::PAGE_BLOCK) if (image.kind, image.id) == (types::KIND_PAGES, 0) => match content {
                 Content::Block(Ok(block)) => image.blocks.push(block),
                 Content::Block(Err(broken)) => {
                     image.state = State::Broken;

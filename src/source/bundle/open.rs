@@ -79,7 +79,7 @@ impl Bundle {
         let found: Vec<u64> = match tail {
             Some(tail) => tail.chain(&part.bytes).filter_map(|tail| tail.dump(&part.bytes)).collect(),
             None => {
-                let mut survey = Survey::new(&part.bytes, 0);
+                let mut survey = Survey::new(&part.bytes, 0, &self.limits);
                 survey.walk(0, &mut |_| {});
                 let before = survey.frames.tails.len().max(1);
                 survey
@@ -166,15 +166,9 @@ impl Opened {
     /// Where there is no directory, or none that is in its place.
     fn by_walk(mut part: Part, index: usize, dump: Option<u64>, limits: &Limits) -> Result<Self> {
         let bytes = part.bytes.clone();
-        let mut survey = Survey::new(&bytes, index);
-        let mut sections = 0usize;
-        survey.walk(0, &mut |item| {
-            sections = sections.saturating_add(usize::from(matches!(item, crate::wire::v2::Item::Image(..))));
-        });
-        if sections > limits.files {
-            return Err(Error::limit(format!("more than {} sections of images", limits.files))
-                .hint("Limits::files, or --max-files, raises it"));
-        }
+        let mut survey = Survey::new(&bytes, index, limits);
+        survey.walk(0, &mut |_| {});
+        survey.frames.check()?;
         let Some(last) = survey.frames.tails.last().copied() else {
             return Self::alone(part, survey);
         };

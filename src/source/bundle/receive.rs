@@ -1,9 +1,9 @@
 //! A stream is stored as it comes, and becomes a bundle: what is appended says where everything is.
 
 use std::collections::BTreeSet;
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Limits, Result};
 use crate::source::bundle::directory::Tail;
 use crate::source::bundle::frames::{Content, Frames, State};
 use crate::source::bundle::{BlockAt, Summary, Writer};
@@ -14,13 +14,13 @@ use crate::wire::v2::{block, types};
 
 /// Stores a stream: every byte of it goes to `out` as it comes, is compared with its checksums, and behind its END come
 /// a directory, a table of blocks and a second END. What comes with a directory is stored as it is. Memory is bounded
-/// by the longest record, but blocks of pages pass through in pieces.
+/// by the longest record, but blocks of pages pass through in pieces. Zeros behind the END are left out.
 ///
-/// Errors: reading or writing failed; the stream is not whole. Then `out` got all bytes before what is wrong, from which
+/// Errors: reading or writing failed; there are more sections than the limits allow; the stream is not whole. Then `out` got all bytes before what is wrong, from which
 /// [`salvage`](super::Bundle::salvage) recovers.
-pub fn receive<W: Write>(input: impl Read, out: W) -> Result<(W, Summary)> {
+pub fn receive<W: Write>(input: impl Read, out: W, limits: &Limits) -> Result<(W, Summary)> {
     let mut tee = Tee { input: BufReader::with_capacity(PIECE, input), out, at: 0, buffer: vec![0; PIECE] };
-    let mut frames = Frames::default();
+    let mut frames = Frames::new(0, limits);
     loop {
         let at = tee.at;
         let Some(tag) = tee.tag()? else { break };
@@ -36,8 +36,11 @@ pub fn receive<W: Write>(input: impl Read, out: W) -> Result<(W, Summary)> {
                 let content = tee.record(at, header)?;
                 frames.record(place(at), place(tee.at), header, content);
             }
+            // what a device has behind a file
+            0 if frames.tails.last().is_some_and(|tail| tail.length == at) && tee.are_zeros()? => break,
             _ => return Err(tee.error(at, Broken { offset: 0, problem: Problem::NoHeader })),
         }
+        frames.check()?;
         if let Some(error) = frames.problems.list.pop() {
             return Err(error);
         }
@@ -92,7 +95,7 @@ fn place(at: u64) -> usize {
     usize::try_from(at).unwrap_or(usize::MAX)
 }
 
-impl<R: Read, W: Write> Tee<R, W> {
+impl<R: BufRead, W: Write> Tee<R, W> {
     fn error(&self, base: u64, broken: Broken) -> Error {
         Error::format(broken.to_string()).at_offset(base.saturating_add(broken.offset as u64))
     }
@@ -108,8 +111,25 @@ impl<R: Read, W: Write> Tee<R, W> {
                 Err(error) => return Err(Error::io("cannot read", error)),
             }
         }
-        self.write(&tag)?;
         Ok(tag.first().copied())
+    }
+
+    /// Whether all that still comes is zero; nobody gets it.
+    fn are_zeros(&mut self) -> Result<bool> {
+        loop {
+            let piece = match self.input.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                piece => piece.map_err(|error| Error::io("cannot read", error))?,
+            };
+            if piece.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            let length = piece.len();
+            if length == 0 {
+                return Ok(true);
+            }
+            self.input.consume(length);
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -122,6 +142,7 @@ impl<R: Read, W: Write> Tee<R, W> {
     fn rest<const N: usize>(&mut self, tag: u8) -> Result<[u8; N]> {
         let mut bytes = Vec::with_capacity(N);
         bytes.push(tag);
+        self.write(&bytes)?;
         self.append(&mut bytes, (N as u64).saturating_sub(1))?;
         bytes.try_into().map_err(|_| Error::usage("expected a header"))
     }

@@ -188,7 +188,7 @@ impl Bundle {
 fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progress, &Cancel)) -> Result<Salvage> {
     let (bytes, name) = (part.bytes.clone(), part.name.clone());
     let anchors = Anchors::of(&bytes, &limits);
-    let mut survey = Survey::new(&bytes, 0).checked();
+    let mut survey = Survey::new(&bytes, 0, &limits).checked();
     let mut at = 0;
     while let Some(damage) = survey.walk(at, &mut |_| {}) {
         if control.1.is_cancelled() {
@@ -200,6 +200,7 @@ fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progres
         }
     }
     let frames = survey.frames;
+    frames.check().map_err(|error| error.in_image(name.as_str()))?;
     let images = || frames.images.iter().filter(|image| image.kind != types::KIND_DIRECTORY);
     let mut known = BTreeSet::new();
     let whole = images().rev().filter(|image| image.state == State::Whole);
@@ -233,10 +234,10 @@ fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progres
     let blocks = sound(&frames.images, dump);
     let pages = broken(&bytes, &blocks, control)?;
     if !pages.is_empty() {
-        let is_pages = |kind: u32| kind == types::KIND_PAGES;
-        saved.retain(|image: &Saved| !is_pages(image.kind));
-        sections.retain(|section: &Section| !is_pages(section.kind));
-        lost.entry((types::KIND_PAGES, 0)).or_insert(("some of its pages are not what they were", None));
+        let pages = (types::KIND_PAGES, 0);
+        saved.retain(|image: &Saved| (image.kind, image.id) != pages);
+        sections.retain(|section: &Section| (section.kind, section.id) != pages);
+        lost.entry(pages).or_insert(("some of its pages are not what they were", None));
     }
     let lost = lost.into_iter().map(|((kind, id), (why, at))| {
         let error = Error::format(format!("image {kind} {id} is lost: {why}")).in_image(name.as_str());

@@ -1,5 +1,6 @@
 //! A walk over all headers of a file: which images it holds, whether each is whole, and what is wrong with them.
 
+use crate::base::Limits;
 use crate::source::bundle::BlockAt;
 use crate::source::bundle::directory::Tail;
 use crate::source::bundle::frames::{Content, Frames};
@@ -14,8 +15,8 @@ pub(super) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(bytes: &'a [u8], part: usize) -> Self {
-        Self { bytes, frames: Frames::new(part), is_checked: false }
+    pub(super) fn new(bytes: &'a [u8], part: usize, limits: &Limits) -> Self {
+        Self { bytes, frames: Frames::new(part, limits), is_checked: false }
     }
 
     /// The same; records are compared with their checksums before their sizes are believed.
@@ -23,7 +24,7 @@ impl<'a> Survey<'a> {
         Self { is_checked: true, ..self }
     }
 
-    /// From an offset on, to the end, or to what is no header or not what it was: then where that begins.
+    /// From an offset on, to the end or the limit of sections, or to what is no header or not what it was: then where that begins.
     pub(super) fn walk(&mut self, from: usize, visit: &mut dyn FnMut(&Item<'a>)) -> Option<usize> {
         let mut walk = Walk::new(self.bytes, from);
         loop {
@@ -41,7 +42,12 @@ impl<'a> Survey<'a> {
                     self.frames.damaged();
                     return Some(at);
                 }
-                Ok(Item::Image(offset, header)) => self.frames.section(*offset, header),
+                Ok(Item::Image(offset, header)) => {
+                    self.frames.section(*offset, header);
+                    if self.frames.check().is_err() {
+                        return None;
+                    }
+                }
                 Ok(Item::Record(record)) => {
                     let content = content(record, self.frames.part);
                     self.frames.record(record.offset, record.end(), record.header, content);

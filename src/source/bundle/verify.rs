@@ -43,7 +43,7 @@ impl Bundle {
     /// directories and block tables with what a walk finds. All bytes count but zeros behind the last END and pages
     /// that have no checksums. Progress is in bytes.
     ///
-    /// Errors: it was cancelled.
+    /// Errors: it was cancelled; there are more sections than the limits allow.
     pub fn verify(&self, (progress, cancel): (&dyn Progress, &Cancel)) -> Result<Verified> {
         let total = self.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.bytes.len() as u64));
         let control = Control { progress, cancel, done: AtomicU64::new(0), total };
@@ -88,7 +88,7 @@ impl Control<'_> {
 fn verify(part: &Part, limits: &Limits, control: &Control<'_>) -> Result<Verified> {
     let bytes: &Bytes = &part.bytes;
     let anchors = Anchors::of(bytes, limits);
-    let mut survey = Survey::new(bytes, 0);
+    let mut survey = Survey::new(bytes, 0, limits);
     let mut jobs = Jobs::default();
     let mut order = Order::default();
     let mut at = 0;
@@ -103,6 +103,7 @@ fn verify(part: &Part, limits: &Limits, control: &Control<'_>) -> Result<Verifie
             None => break,
         }
     }
+    survey.frames.check().map_err(|error| error.in_image(part.name.as_str()))?;
     let trailing = survey.trailing().filter(|at| !survey.are_zeros(*at));
     let Survey { frames, .. } = survey;
     let mut problems = frames.problems;

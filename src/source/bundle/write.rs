@@ -160,7 +160,7 @@ impl<W: Write> Writer<W> {
         let number = state.sections;
         state.sections = number.saturating_add(1);
         self.first.get_or_insert(kind);
-        if number == 0 && self.kept.remove(&(kind, id)).is_some() && kind == types::KIND_PAGES {
+        if number == 0 && self.kept.remove(&(kind, id)).is_some() && (kind, id) == (types::KIND_PAGES, 0) {
             // replaced, with what it held
             self.blocks.clear();
         }
@@ -252,7 +252,7 @@ impl<W: Write> Writer<W> {
             let what = format!("expected {} bytes of pages at a power of two, found {length}", prefix.length);
             return Err(Error::usage(what));
         }
-        if self.open.is_none_or(|(kind, ..)| kind != types::KIND_PAGES) {
+        if self.open.is_none_or(|(kind, id, _)| (kind, id) != (types::KIND_PAGES, 0)) {
             return Err(Error::usage("expected pages in the image of pages"));
         }
         let mut scratch = std::mem::take(&mut self.scratch);

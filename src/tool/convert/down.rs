@@ -44,6 +44,13 @@ pub(super) fn write(
         let path = place(target, &entry.name);
         directories.push(Made::make(&path)?);
     }
+    // nothing is written through one: no name goes on behind the name of a link
+    let mut links = Links::default();
+    for entry in files.entries() {
+        if let Some(link) = &entry.link {
+            links.make(link, place(target, &entry.name))?;
+        }
+    }
     let total = files.entries().len() as u64;
     let mut batch = Batch::default();
     let plain: Vec<&Entry> =
@@ -57,7 +64,8 @@ pub(super) fn write(
                 let mut sink = Sink::create(&path)?;
                 sink.only_for_owner()?;
                 if files.pages_of(&entry.name).is_some() {
-                    pages(&entry.name, &mut sink)?;
+                    let shown = || String::from_utf8_lossy(&entry.name).into_owned();
+                    pages(&entry.name, &mut sink).map_err(|error| error.in_image(shown()))?;
                 } else {
                     let failed = |error| Error::io("cannot write", error).in_image(path.to_string_lossy());
                     let mut out = BufWriter::with_capacity(BUFFER, &mut sink);
@@ -85,16 +93,35 @@ pub(super) fn write(
     counts.images = files.images() as u64;
     counts.files = counts.files.saturating_sub(counts.images);
     counts.bytes_in = files.container().size();
-    for entry in files.entries() {
-        if let Some(link) = &entry.link {
-            let path = place(target, &entry.name);
-            std::os::unix::fs::symlink(OsStr::from_bytes(link), &path)
-                .map_err(|error| Error::io("cannot make the link", error).in_image(path.to_string_lossy()))?;
-        }
-    }
+    links.keep();
     directories.into_iter().for_each(Made::keep);
     made.keep();
     Ok(())
+}
+
+/// Symbolic links that were made. They go again if the rest was not written.
+#[derive(Default)]
+struct Links(Vec<PathBuf>);
+
+impl Links {
+    fn make(&mut self, link: &[u8], path: PathBuf) -> Result<()> {
+        std::os::unix::fs::symlink(OsStr::from_bytes(link), &path)
+            .map_err(|error| Error::io("cannot make the link", error).in_image(path.to_string_lossy()))?;
+        self.0.push(path);
+        Ok(())
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn place(target: &Path, name: &[u8]) -> PathBuf {

@@ -33,6 +33,10 @@ pub(super) fn to_v2(
     let is_pages = |name: &[u8]| name.starts_with(b"pages-") && elsewhere.contains(name);
     let number = number::number(listing, is_pages)?;
     let is_files = matches!(output, Output::Images(_));
+    let how = match output {
+        Output::Stream(..) => options.pages.clone().for_stream(),
+        _ => options.pages.clone(),
+    };
     let mut writer = match is_files {
         true => Writer::of_files(output, number, Output::turn),
         false => Writer::new(output, number),
@@ -66,7 +70,7 @@ pub(super) fn to_v2(
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
     let base = base.as_ref().map(Checkpoint::parents);
-    counts.pages = pages::write(dump, &survey, base, &mut writer, &options.pages, (progress, cancel))?;
+    counts.pages = pages::write(dump, &survey, base, &mut writer, &how, (progress, cancel))?;
     counts.kept = counts.kept.saturating_add(counts.pages.noted);
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();

@@ -191,7 +191,11 @@ impl<'a> Back<'a> {
             if flags & HOLE != 0 {
                 self.at = self.at.saturating_add(length);
             } else if flags & ZERO != 0 {
-                self.push(length, Content::Zeros(length));
+                match length > WINDOW {
+                    // a few bytes can say so many zeros that no disk takes them
+                    true => self.at = self.at.saturating_add(length),
+                    false => self.push(length, Content::Zeros(length)),
+                }
             }
             // else there was no pages file
             return Ok(());

@@ -22,7 +22,10 @@ struct Slot {
     home: Home,
 }
 
-/// The pages met so far, as far as the table remembers them: one for each place that a hash may have.
+/// So many places one after the other may have a hash.
+const WAYS: usize = 4;
+
+/// The pages met so far, as far as the table remembers them.
 pub(super) struct Known {
     slots: Vec<Slot>,
     /// Places that were filled with pages of the window.
@@ -37,22 +40,29 @@ impl Known {
         Self { slots: vec![empty; usize::try_from(slots).unwrap_or(1)], fresh: Vec::new() }
     }
 
+    /// The first place that a hash may have.
     fn place(&self, hash: u64) -> usize {
-        usize::try_from(hash).unwrap_or(usize::MAX) & self.slots.len().saturating_sub(1)
+        usize::try_from(hash).unwrap_or(usize::MAX) & self.slots.len().saturating_sub(1) & !(WAYS - 1)
     }
 
     /// A page whose hash is the same, and where its bytes are.
     pub(super) fn find(&self, hash: u64) -> Option<(Home, Loc)> {
-        let slot = self.slots.get(self.place(hash)).filter(|slot| slot.hash == hash && hash != 0)?;
+        let slots = self.slots.get(self.place(hash)..)?;
+        let slot = slots.iter().take(WAYS).find(|slot| slot.hash == hash && hash != 0)?;
         Some((slot.home, slot.loc))
     }
 
-    /// Remembers a page, in the place of the one before.
+    /// Remembers a page, in the place of one with the same hash, or a free one, or one that is left to the hash.
     pub(super) fn keep(&mut self, hash: u64, home: Home, loc: Loc) {
         if loc.file == 0 || hash == 0 {
             return;
         }
-        let place = self.place(hash);
+        let first = self.place(hash);
+        let slots = self.slots.get(first..first.saturating_add(WAYS)).unwrap_or_default();
+        let known = slots.iter().position(|slot| slot.hash == hash);
+        let free = || slots.iter().position(|slot| slot.hash == 0);
+        let goes = || usize::try_from(hash >> 56).unwrap_or(0) % WAYS;
+        let place = first.saturating_add(known.or_else(free).unwrap_or_else(goes));
         if let Some(slot) = self.slots.get_mut(place) {
             *slot = Slot { hash, loc, home };
             if matches!(home, Home::Window(_)) {

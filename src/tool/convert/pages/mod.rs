@@ -55,6 +55,17 @@ impl Default for PageOptions {
 
 /// A block of pages in a file.
 const BLOCK: u64 = 64 << 20;
+/// And in a stream.
+const STREAM_BLOCK: u64 = 1 << 20;
+
+impl PageOptions {
+    /// The same for what goes through a pipe.
+    #[must_use]
+    pub fn for_stream(mut self) -> Self {
+        self.block = self.block.min(STREAM_BLOCK);
+        self
+    }
+}
 
 /// What was counted of pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

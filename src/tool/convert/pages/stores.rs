@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::{Error, Result};
 use crate::memory::Parents;
 use crate::source::bundle::Bundle;
-use crate::wire::v2::{Codec, PageBlock, Record};
+use crate::wire::v2::{Codec, PageBlock, Record, types};
 
 /// The bundles of a checkpoint and its ancestors, as far as they follow each other and are there: whoever needs a page
 /// of one that is not is told so.
@@ -97,6 +97,10 @@ impl<'a> Stores<'a> {
                         .in_image(bundle.part_name(at.part))
                 };
                 let record = Record::read(bundle.bytes(at.part).ok_or_else(absent)?, offset).map_err(wrong)?;
+                if record.header.object_type() != types::PAGE_BLOCK {
+                    let what = "expected a block of pages where the table of blocks says, found another record";
+                    return Err(Error::format(what).at_offset(at.offset).in_image(bundle.part_name(at.part)));
+                }
                 record.check().map_err(wrong)?;
                 let inner = PageBlock::read(record.payload).map_err(wrong)?;
                 let said = |what: &str| {

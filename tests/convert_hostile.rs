@@ -1,0 +1,134 @@
+//! Bundles that somebody made to harm who converts them: nothing leaves the target, nothing is half there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::v2::{self, File};
+use icecore::base::report::{Cancel, Silent};
+use icecore::tool::convert::{Convert, Target, convert};
+use icecore::{Checkpoint, Error};
+
+const FILE: u32 = 202;
+const NAME: u32 = 3;
+const BLOB: u32 = 11;
+const NONE: u64 = u64::MAX;
+
+/// What a name stands for.
+enum What<'a> {
+    File,
+    Directory,
+    Link(&'a str),
+}
+
+use What::{Directory, Link};
+
+fn begun(parents: &[u8]) -> File {
+    let mut file = File::new(0x1122_3344_5566_7788);
+    let head = [&[0x08, 0x80, 0x20, 0x10, 0x01][..], parents].concat();
+    file.section(v2::CHECKPOINT, 0).record(12, 1, &head).stop();
+    file
+}
+
+fn named(names: &[(&str, What<'_>)]) -> File {
+    let mut file = begun(&[]);
+    for (id, (name, what)) in (0u64..).zip(names) {
+        let mut payload = v2::bytes(1, name.as_bytes());
+        match what {
+            What::File => {}
+            Directory => payload.extend([0x18, 1]),
+            Link(link) => payload.extend(v2::bytes(2, link.as_bytes())),
+        }
+        file.section(FILE, id).record(NAME, 1, &payload);
+        if matches!(what, What::File) {
+            file.record(BLOB, 1, &[v2::fixed64(1, 0), v2::bytes(2, b"content")].concat());
+        }
+        file.stop();
+    }
+    file
+}
+
+fn back(file: &File, folder: &Path) -> Result<(), Error> {
+    let bundle = folder.join("it.criu");
+    fs::write(&bundle, &file.out).unwrap();
+    let target = folder.join("back");
+    convert(&bundle, Target::V1(&target), &Convert::default(), (&Silent, &Cancel::default())).map(drop)
+}
+
+#[track_caller]
+fn refused(file: &File) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let error = back(file, folder.path()).expect_err("an error").to_string();
+    assert!(!folder.path().join("back").exists(), "{error}");
+    error.replace(&*folder.path().to_string_lossy(), "")
+}
+
+#[test]
+fn names_that_leave_the_directory_or_meet_in_it() {
+    let outside = tempfile::tempdir().unwrap();
+    let to = outside.path().to_str().unwrap();
+    let cases: [&[(&str, What<'_>)]; 7] = [
+        &[("d", Link(to)), ("d/x", Link("/etc/passwd"))],
+        &[("d", Link(to)), ("d/x", What::File)],
+        &[("d", Link(to)), ("d/x/", Directory)],
+        &[("a", What::File), ("a/b", What::File)],
+        &[("a", What::File), ("a", What::File)],
+        &[("d/", Directory), ("d", Link(to)), ("d/x", What::File)],
+        &[("a", What::File), ("a", Link(to))],
+    ];
+    for names in cases {
+        let file = named(names).bundle().clone();
+        let error = refused(&file);
+        assert!(error.contains("expected the directory") || error.contains("expected one file"), "{error}");
+    }
+    assert!(fs::read_dir(outside.path()).unwrap().next().is_none());
+    let mut file = named(&[("core-1.img", What::File)]);
+    file.section(3, 1).stop();
+    let error = refused(file.bundle());
+    assert!(error.ends_with("expected one file of the name \"core-1.img\", found two"), "{error}");
+    let long = "d/".repeat(1 << 20) + "x";
+    let error = refused(named(&[(&long, What::File)]).bundle());
+    assert!(error.contains("at most 4095 bytes"), "{error}");
+}
+
+#[test]
+fn a_link_that_cannot_be_made_leaves_nothing() {
+    refused(named(&[("a", What::File), ("b", Link("c")), ("l", Link(""))]).bundle());
+    refused(named(&[("a", What::File), ("b/", Directory), ("l", Link("a\0b"))]).bundle());
+}
+
+#[test]
+fn zeros_without_end_are_a_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = begun(&[]);
+    // 64 GiB of zeros, and one page behind them
+    let runs = [v2::run(0x1000, 1 << 24, NONE, 0x104), v2::run(0x10_0000_1000, 1, 0, 4)].concat();
+    file.section(7, 1).record(10, 1, &[0x08, 1]).record(v2::RUN, 2, &runs).stop();
+    file.section(v2::PAGES, 0).block(0, 4096, 1, &[b'A'; 4096]).stop();
+    back(file.bundle(), folder.path()).unwrap();
+    let pages = fs::File::open(folder.path().join("back/pages-1.img")).unwrap();
+    let meta = pages.metadata().unwrap();
+    assert_eq!(meta.len(), (1 << 36) + 4096);
+    assert!(std::os::unix::fs::MetadataExt::blocks(&meta) < 1 << 10);
+    let mut last = [0; 4096];
+    std::os::unix::fs::FileExt::read_exact_at(&pages, &mut last, 1 << 36).unwrap();
+    assert_eq!(last, [b'A'; 4096]);
+}
+
+#[test]
+fn a_parent_that_is_no_file_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    for path in ["pipe", "/dev/zero"] {
+        let mut file = begun(&v2::bytes(7, &v2::bytes(4, path.as_bytes())));
+        file.section(7, 1).record(10, 1, &[0x08, 1]).record(v2::RUN, 1, &v2::run(0x1000, 1, NONE, 0x801)).stop();
+        let bundle = folder.path().join("child.criu");
+        fs::write(&bundle, &file.bundle().out).unwrap();
+        let dump = Checkpoint::open(&bundle).unwrap();
+        let error = dump.parents().get(1).map(drop).expect_err("an error").to_string();
+        assert!(error.contains("found no file and no directory"), "{error}");
+    }
+}
