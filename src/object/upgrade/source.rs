@@ -271,7 +271,9 @@ fn fit(entries: &[Entry]) -> Result<()> {
         let ends = memchr::memchr_iter(b'/', name).filter_map(|end| name.get(..end));
         if let Some(before) = ends.into_iter().find(|before| known.get(before) == Some(&false)) {
             let (shown, before) = (String::from_utf8_lossy(name), String::from_utf8_lossy(before));
-            return Err(Error::format(format!("expected the directory {before:?} of {shown:?}, found a file or a link")));
+            return Err(Error::format(format!(
+                "expected the directory {before:?} of {shown:?}, found a file or a link"
+            )));
         }
     }
     Ok(())
