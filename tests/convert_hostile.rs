@@ -1,16 +1,19 @@
-//! Bundles that somebody made to harm who converts them: nothing leaves the target, nothing is half there.
+//! Bundles that somebody made to harm who converts them, and what somebody does who does not look: nothing leaves the
+//! target, nothing is half there, nothing is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use common::v2::{self, File};
 use icecore::base::report::{Cancel, Silent};
 use icecore::tool::convert::{Convert, Target, convert};
 use icecore::{Checkpoint, Error};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_icecore");
 const FILE: u32 = 202;
 const NAME: u32 = 3;
 const BLOB: u32 = 11;
@@ -131,4 +134,108 @@ fn a_parent_that_is_no_file_is_not_opened() {
         let error = dump.parents().get(1).map(drop).expect_err("an error").to_string();
         assert!(error.contains("found no file and no directory"), "{error}");
     }
+}
+
+fn tree(folder: &Path) -> std::path::PathBuf {
+    let dump = folder.join("dump");
+    fs::create_dir(&dump).unwrap();
+    for entry in fs::read_dir(common::corpus::data().join("tree")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dump.join(path.file_name().unwrap())).unwrap();
+    }
+    dump
+}
+
+/// What the program says on its way to a failure.
+#[track_caller]
+fn complaint(folder: &Path, words: &[&str]) -> String {
+    let output = Command::new(PROGRAM).arg("convert").args(words).current_dir(folder).output().unwrap();
+    assert!(!output.status.success(), "{words:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn targets_that_would_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, dump) = (folder.path(), tree(folder.path()));
+    let run = |words: &[&str]| {
+        let output = Command::new(PROGRAM).arg("convert").args(words).current_dir(path).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["dump", "-o", "base.criu"]);
+    run(&["dump", "-o", "next.criu", "--parent", "base.criu"]);
+    run(&["dump", "-o", "images"]);
+    let before = fs::read(path.join("base.criu")).unwrap();
+    for words in [
+        ["dump", "-o", "base.criu", "--parent", "base.criu"],
+        ["base.criu", "-o", "./base.criu", "--parent", "base.criu"],
+        ["dump", "-o", "base.criu", "--parent", "next.criu"],
+    ] {
+        let said = complaint(path, &words);
+        assert!(said.contains("is a parent of what would be written over it"), "{said}");
+    }
+    assert!(fs::read(path.join("base.criu")).unwrap() == before);
+    for words in [["dump", "-o", "dump/it.criu"], ["dump", "-o", "dump/a/b"], ["images", "-o", "images/it.criu"]] {
+        let said = complaint(path, &words);
+        assert!(said.contains("lies in the directory that is converted"), "{said}");
+    }
+    assert_eq!(
+        fs::read_dir(&dump).unwrap().count(),
+        fs::read_dir(common::corpus::data().join("tree")).unwrap().count()
+    );
+    fs::write(path.join("taken"), "").unwrap();
+    for words in [["dump", "-o", "taken"], ["dump", "-o", "/dev/null"]] {
+        assert!(complaint(path, &words).contains("the name of a bundle ends in .criu"));
+    }
+    for option in [&["--compress", "lz4"][..], &["--unit", "64K"], &["--no-share"], &["--parent", "base.criu"]] {
+        let said = complaint(path, &[&["base.criu", "-o", "v1"][..], option].concat());
+        assert!(said.contains("is about version 2") && said.contains(option[0]), "{said}");
+    }
+    let said = complaint(path, &["images", "-o", "v1", "--salvage"]);
+    assert!(said.contains("--salvage is for a bundle or a stream"), "{said}");
+}
+
+#[test]
+fn a_reader_that_leaves_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    tree(folder.path());
+    let mut child = Command::new(PROGRAM)
+        .args(["convert", "dump", "-o", "-"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("left before its end"));
+}
+
+#[test]
+fn a_pagemap_without_a_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("dump");
+    fs::create_dir(&dump).unwrap();
+    fs::write(dump.join("pagemap-1.img"), "").unwrap();
+    fs::write(dump.join("pagemap-shmem-1.img"), "").unwrap();
+    let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
+    for (from, to) in [(&dump, Target::Bundle(&bundle)), (&bundle, Target::V1(&back))] {
+        convert(from, to, &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+    }
+    assert_eq!(fs::read(back.join("pagemap-1.img")).unwrap(), b"");
+    assert_eq!(fs::read(back.join("pagemap-shmem-1.img")).unwrap(), b"");
+}
+
+#[test]
+fn memory_that_runs_cannot_say_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = tree(folder.path());
+    let pages = fs::OpenOptions::new().write(true).open(dump.join("pages-1.img")).unwrap();
+    pages.set_len(pages.metadata().unwrap().len() - 1).unwrap();
+    let output =
+        Command::new(PROGRAM).args(["convert", "dump", "-o", "it.criu"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("its pages file is cut short: it is kept as a file"), "{said}");
 }

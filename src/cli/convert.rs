@@ -71,6 +71,7 @@ fn compression(text: &str) -> Result<Compression, String> {
 
 pub(super) fn convert(options: &ConvertTo) -> Result<Outcome> {
     let target = options.target()?;
+    options.fit(target)?;
     let pages = PageOptions {
         compression: options.compress.unwrap_or_default(),
         unit: options.unit,
@@ -90,6 +91,9 @@ pub(super) fn convert(options: &ConvertTo) -> Result<Outcome> {
     for error in std::mem::take(&mut converted.lost) {
         Rows::<convert::Converted>::problem(&mut report, error)?;
     }
+    for why in std::mem::take(&mut converted.kept) {
+        remark(&format!("{why}: it is kept as a file with its pages, which no verb shows there"));
+    }
     match target {
         // standard output has the checkpoint
         Target::Stream => remark(&converted.to_string()),
@@ -99,6 +103,28 @@ pub(super) fn convert(options: &ConvertTo) -> Result<Outcome> {
 }
 
 impl ConvertTo {
+    /// Whether all that was asked for can be done for a target.
+    fn fit(&self, target: Target<'_>) -> Result<()> {
+        let (Target::V1(path) | Target::Images(path)) = target else { return Ok(()) };
+        if path.exists() && !path.is_dir() {
+            return Err(Error::usage("expected a directory, found something else")
+                .in_image(path.to_string_lossy())
+                .hint("the name of a bundle ends in .criu"));
+        }
+        let for_pages = [
+            ("--compress", self.compress.is_some()),
+            ("--unit", self.unit.is_some()),
+            ("--no-share", self.no_share),
+            ("--decompress", self.decompress),
+            ("--parent", self.parent.is_some()),
+        ];
+        match for_pages.iter().find(|(_, is_given)| *is_given && matches!(target, Target::V1(_))) {
+            Some((option, _)) => Err(Error::usage(format!("{option} is about version 2, and this writes version 1"))
+                .hint("the name of a bundle ends in .criu; --to v2 writes a directory")),
+            None => Ok(()),
+        }
+    }
+
     fn target(&self) -> Result<Target<'_>> {
         let path: &Path = &self.output;
         if path == Path::new("-") {

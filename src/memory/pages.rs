@@ -288,12 +288,18 @@ impl Pages {
     fn span(&self, address: u64) -> Option<Span> {
         let is_array = match self.levels.first() {
             Some(Level::V2 { runs, .. }) => {
-                if let Some(item) = runs.as_ref().and_then(|runs| runs.find(address))
-                    && let cursor::What::Placed { ancestor: level, page } = item.what
-                    && level < self.levels.len()
-                {
-                    let page = page.saturating_add(address.saturating_sub(item.start) / self.page_size.max(1));
-                    return Some(Span { start: address, end: item.end, origin: Origin::Placed { level, page } });
+                match runs.as_ref().and_then(|runs| runs.find(address)) {
+                    Some(None) => return None,
+                    Some(Some(item)) => {
+                        if let cursor::What::Placed { ancestor: level, page } = item.what
+                            && level < self.levels.len()
+                        {
+                            let behind = address.saturating_sub(item.start) >> self.page_size.trailing_zeros();
+                            let origin = Origin::Placed { level, page: page.saturating_add(behind) };
+                            return Some(Span { start: address, end: item.end, origin });
+                        }
+                    }
+                    None => {}
                 }
                 true
             }

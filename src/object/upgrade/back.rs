@@ -9,7 +9,7 @@ use crate::image::{Kind, Shape};
 use crate::object::upgrade::context::Context;
 use crate::object::upgrade::entry::{self, Of};
 use crate::object::upgrade::framing;
-use crate::object::upgrade::image::{Rec, items};
+use crate::object::upgrade::image::{LIST, Rec, items};
 use crate::object::upgrade::payload::Wanted;
 use crate::object::upgrade::schema::Type;
 use crate::object::upgrade::v2::V1Image;
@@ -49,10 +49,13 @@ impl<'a> Back<'a> {
             .map(|record| (record, is_object(record) && record.count > 0 && std::mem::take(&mut first)))
             .collect();
         let of = self.of;
-        let pieces: Vec<Option<Result<Piece>>> = if records.len() > 1 {
-            marked.into_par_iter().map(|(record, is_first)| objects(of, record, is_first)).collect()
+        let one = |(record, is_first)| objects(of, record, is_first);
+        let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
+        // to hand little work to another thread costs more than to do it
+        let pieces: Vec<Option<Result<Piece>>> = if bytes > LIST.saturating_mul(2) && records.len() > 1 {
+            marked.into_par_iter().map(one).collect()
         } else {
-            marked.into_iter().map(|(record, is_first)| objects(of, record, is_first)).collect()
+            marked.into_iter().map(one).collect()
         };
         for (record, piece) in records.iter().zip(pieces) {
             let written = match piece {

@@ -2,6 +2,7 @@
 //! stream.
 
 mod down;
+mod guard;
 mod listing;
 mod number;
 pub mod pages;
@@ -73,11 +74,12 @@ pub fn convert(
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
 ) -> Result<Converted> {
+    guard::check(source, target, options)?;
     let mut lost = Vec::new();
     let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
     let keep = options.salvage.then_some(&mut lost);
-    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)?;
+    let kept = convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts).map_err(unheard)?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
         Target::Bundle(path) => (shown(path), "version 2, a bundle"),
@@ -86,7 +88,15 @@ pub fn convert(
         Target::V1(path) => (shown(path), "version 1"),
     };
     let lost = lost.into_iter().collect();
-    Ok(Converted { source: shown(source), target, format, counts, lost })
+    Ok(Converted { source: shown(source), target, format, counts, lost, kept })
+}
+
+/// A reader of a table may leave early; one of a checkpoint has not got it then.
+fn unheard(error: Error) -> Error {
+    match error.io_kind() {
+        Some(std::io::ErrorKind::BrokenPipe) => Error::fault("who reads the checkpoint left before its end"),
+        _ => error,
+    }
 }
 
 fn convert_open(
@@ -97,9 +107,9 @@ fn convert_open(
     (progress, cancel): (&dyn Progress, &Cancel),
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
-) -> Result<()> {
+) -> Result<Vec<Error>> {
     let output = match target {
-        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts),
+        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts).map(|()| Vec::new()),
         Target::Bundle(path) => Output::bundle(path)?,
         Target::Images(path) => Output::images(path)?,
         Target::Stream => Output::stream(),
@@ -133,6 +143,11 @@ fn open(
 ) -> Result<Checkpoint> {
     if !options.salvage || is_version_1(source) {
         return Checkpoint::open_with(source, options.read);
+    }
+    if source.is_dir() {
+        return Err(Error::usage("is a directory of images, of which each is whole or not by itself")
+            .in_image(source.to_string_lossy())
+            .hint("--salvage is for a bundle or a stream; without it, what is whole here can be read"));
     }
     let (access, limits) = (options.read.access, options.read.limits);
     let salvage = if source == Path::new("-") {

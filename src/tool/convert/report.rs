@@ -24,6 +24,9 @@ pub struct Converted {
     /// What is lost of a damaged bundle.
     #[serde(skip)]
     pub lost: Vec<Error>,
+    /// Why pagemaps and their pages are kept as files: nothing shows the memory that is in them.
+    #[serde(skip)]
+    pub kept: Vec<Error>,
 }
 
 /// What was counted on the way.

@@ -39,6 +39,8 @@ pub struct Facts {
     pub is_absent: bool,
     /// What follows the last page in the pages file.
     pub tail: Vec<u8>,
+    /// Whether the pagemap has no bytes at all.
+    pub is_empty: bool,
 }
 
 impl Facts {
@@ -57,6 +59,7 @@ impl Facts {
             pages_tail: (!self.tail.is_empty()).then(|| self.tail.clone().into()),
             pagemap_head: self.head.clone().map(Into::into),
             sign_extended: self.is_extended.then_some(true),
+            empty: self.is_empty.then_some(true),
             ..v2::V1Image::default()
         };
         image.encode_to_vec()
@@ -79,6 +82,7 @@ impl Facts {
             is_extended: image.sign_extended.unwrap_or_default(),
             is_absent: image.pages_absent.unwrap_or_default(),
             tail: image.pages_tail.map(Into::into).unwrap_or_default(),
+            is_empty: image.empty.unwrap_or_default(),
         })
     }
 

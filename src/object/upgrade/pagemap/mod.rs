@@ -52,6 +52,9 @@ pub fn beside(bundle: &Bundle, kind: Kind, id: u64) -> Result<(Facts, HashMap<u6
 pub fn bytes(bundle: &Bundle, kind: Kind, id: u64, page_size: u64) -> Result<Vec<u8>> {
     let (facts, notes) = beside(bundle, kind, id)?;
     let mut out = Vec::new();
+    if facts.is_empty {
+        return Ok(out);
+    }
     if !facts.is_bare {
         out.extend(v1::COMMON.to_le_bytes());
     }
