@@ -79,7 +79,8 @@ pub fn convert(
     let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
     let keep = options.salvage.then_some(&mut lost);
-    let kept = convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts).map_err(|error| told(error, source, target))?;
+    let kept = convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)
+        .map_err(|error| told(error, source, target))?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
         Target::Bundle(path) => (shown(path), "version 2, a bundle"),
