@@ -251,3 +251,47 @@ fn a_full_disk_is_told_with_the_name_of_the_target() {
     assert!(said.starts_with("icecore: it.criu: cannot write: "), "{said}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn links_stay_links_also_to_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = tree(folder.path());
+    for name in ["pages-1.img", "pagemap-101.img", "core-102.img"] {
+        fs::rename(dump.join(name), folder.path().join(name)).unwrap();
+        std::os::unix::fs::symlink(format!("../{name}"), dump.join(name)).unwrap();
+    }
+    let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
+    let there = convert(&dump, Target::Bundle(&bundle), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+    assert_eq!(there.kept.len(), 2);
+    convert(&bundle, Target::V1(&back), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+    for entry in fs::read_dir(&dump).unwrap() {
+        let name = entry.unwrap().file_name();
+        let (one, two) = (dump.join(&name), back.join(&name));
+        assert_eq!(fs::read_link(&one).ok(), fs::read_link(&two).ok(), "{name:?}");
+        assert!(one.is_symlink() || fs::read(&one).unwrap() == fs::read(&two).unwrap(), "{name:?}");
+    }
+}
+
+#[test]
+fn one_core_that_is_lost_does_not_hide_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = tree(folder.path());
+    let images = folder.path().join("images");
+    let run = |target| convert(&dump, target, &Convert::default(), (&Silent, &Cancel::default()));
+    run(Target::Images(&images)).unwrap();
+    fs::remove_file(images.join("core-101.criu")).unwrap();
+    let whole = Checkpoint::open(&dump).unwrap();
+    let partial = Checkpoint::open(&images).unwrap();
+    let (whole, partial) = (whole.tasks().unwrap(), partial.tasks().unwrap());
+    let pids = |tasks: &[icecore::checkpoint::task::Task<'_>]| -> Vec<(u32, u32, u32)> {
+        let tasks = tasks.iter().filter(|task| task.pid() != 101);
+        tasks.map(|task| (task.pid(), task.sid(), task.pgid())).collect()
+    };
+    assert_eq!(pids(&whole.items), pids(&partial.items));
+    let said: Vec<String> = partial.problems.iter().map(ToString::to_string).collect();
+    assert!(matches!(said.as_slice(), [one] if one.contains("pgid")), "{said:?}");
+    let error =
+        convert(&images, Target::V1(&folder.path().join("back")), &Convert::default(), (&Silent, &Cancel::default()));
+    assert!(error.is_err());
+    assert!(!folder.path().join("back").exists());
+}

@@ -25,17 +25,19 @@ pub struct Context<'a> {
     /// What it may cost.
     pub limits: Limits,
     sessions: Option<Box<Lookup<'a>>>,
+    /// Whether a process may lack them.
+    pub(super) is_partial: bool,
 }
 
 impl<'a> Context<'a> {
     /// That of an image that stands alone: what belongs into other images stays in it.
     pub fn alone(limits: Limits) -> Self {
-        Self { limits, sessions: None }
+        Self { limits, sessions: None, is_partial: false }
     }
 
     /// That of the images of one dump or checkpoint. `sessions` gives what the core of a process has, or is to have.
     pub fn of(limits: Limits, sessions: impl Fn(u64) -> Result<Option<Session>> + Send + Sync + 'a) -> Self {
-        Self { limits, sessions: Some(Box::new(sessions)) }
+        Self { limits, sessions: Some(Box::new(sessions)), is_partial: false }
     }
 
     /// That of a V1 dump: its tree, and whether the core of a process is there and takes a session; see
@@ -58,6 +60,12 @@ impl<'a> Context<'a> {
             let Some((session, takes)) = known.get(&pid) else { return Ok(None) };
             Ok((*takes.get_or_init(|| takes_session(pid))).then_some(*session))
         }))
+    }
+
+    /// The same, to look at what is there: an entry whose session is not known comes without it.
+    #[must_use]
+    pub fn partial(self) -> Self {
+        Self { is_partial: true, ..self }
     }
 
     pub(super) fn session(&self, pid: u64) -> Result<Option<Session>> {

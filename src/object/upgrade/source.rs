@@ -35,6 +35,8 @@ pub struct V1Files {
     /// Where the bundles are that this one is an ancestor of, and where it is itself.
     chain: Vec<PathBuf>,
     context: OnceLock<Context<'static>>,
+    /// That of who only looks.
+    partial: OnceLock<Context<'static>>,
 }
 
 /// A name of version 1.
@@ -111,7 +113,17 @@ impl V1Files {
         let files = entries.iter().filter(is_text).map(|entry| String::from_utf8_lossy(&entry.name).into_owned());
         let files = files.collect();
         let by_name = entries.iter().enumerate().map(|(index, entry)| (entry.name.clone(), index)).collect();
-        Ok(Self { bundle, head, entries, files, by_name, access, chain, context: OnceLock::new() })
+        Ok(Self {
+            bundle,
+            head,
+            entries,
+            files,
+            by_name,
+            access,
+            chain,
+            context: OnceLock::new(),
+            partial: OnceLock::new(),
+        })
     }
 
     /// All names: files, links and directories.
@@ -159,14 +171,24 @@ impl V1Files {
             return container::blobs(&self.bundle, types::KIND_FILE, id);
         }
         let mut out = Vec::new();
-        self.write(name, &mut out)?;
+        let partial = || self.partial.get_or_init(|| context(&self.bundle).partial());
+        self.write_with(name, &mut out, partial)?;
         Ok(out.into())
     }
 
-    /// Writes what [`content`](Self::content) gives.
+    /// Writes what [`content`](Self::content) gives, if all of it is known.
     ///
-    /// Errors: the same, and what writing meets.
+    /// Errors: the same, and what writing meets; the core of a process in the tree is not there, or broken.
     pub fn write(&self, name: &[u8], out: &mut dyn Write) -> Result<()> {
+        self.write_with(name, out, || self.context.get_or_init(|| context(&self.bundle)))
+    }
+
+    fn write_with<'c>(
+        &self,
+        name: &[u8],
+        out: &mut dyn Write,
+        context: impl FnOnce() -> &'c Context<'static>,
+    ) -> Result<()> {
         let shown = || String::from_utf8_lossy(name).into_owned();
         let failed = |error| Error::io("cannot write", error).in_image(shown());
         match self.find(name)?.place {
@@ -174,8 +196,7 @@ impl V1Files {
                 out.write_all(&pagemap::bytes(&self.bundle, kind, id, self.page_size())?).map_err(failed)
             }
             Place::Image(kind, id) => {
-                let context = self.context.get_or_init(|| context(&self.bundle));
-                let written = down_image(kind, id, &mut records(&self.bundle, kind, id), context, out);
+                let written = down_image(kind, id, &mut records(&self.bundle, kind, id), context(), out);
                 written.map_err(|error| error.in_image(shown()))
             }
             Place::File(id) => {

@@ -47,7 +47,14 @@ pub(super) fn down(message: &[u8], context: &Context<'_>) -> Result<Vec<u8>> {
     };
     let is_missing = edit::last_number(&out, PGID)?.is_none() && edit::last_number(&out, SID)?.is_none();
     if is_missing && let Some(pid) = edit::last_number(&out, PID)? {
-        let Some(session) = context.session(pid)? else {
+        let session = match context.session(pid) {
+            Err(_) if context.is_partial => return Ok(out),
+            found => found?,
+        };
+        let Some(session) = session else {
+            if context.is_partial {
+                return Ok(out);
+            }
             let what = format!("expected the session of process {pid} in its core, found none");
             return Err(Error::format(what).in_field("sid"));
         };

@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead, Parent};
 use crate::source::bundle::Writer;
-use crate::tool::convert::listing::{Listing, What};
+use crate::tool::convert::listing::{Item, Listing, What};
 use crate::tool::convert::target::Output;
 use crate::tool::convert::{Convert, Counts, number, pages, up};
 use crate::wire::field;
@@ -29,7 +29,10 @@ pub(super) fn to_v2(
     counts: &mut Counts,
 ) -> Result<Vec<Error>> {
     let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
-    let survey = pages::survey(dump)?;
+    let mut survey = pages::survey(dump)?;
+    let is_link = |item: &&Item| matches!(item.what, What::Link(_));
+    let links: BTreeSet<&[u8]> = listing.items.iter().filter(is_link).map(|item| item.name.as_slice()).collect();
+    survey.leave(|name| links.contains(name.as_bytes()));
     counts.kept_pagemaps = survey.kept.iter().map(ToString::to_string).collect();
     let elsewhere: BTreeSet<Vec<u8>> = survey.files.iter().map(|name| name.clone().into_bytes()).collect();
     let is_pages = |name: &[u8]| name.starts_with(b"pages-") && elsewhere.contains(name);

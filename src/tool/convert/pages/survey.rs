@@ -71,6 +71,23 @@ pub fn survey(dump: &Checkpoint) -> Result<Survey> {
     Ok(survey)
 }
 
+impl Survey {
+    /// Leaves out pagemaps of which `is_link` says that they or their pages are links: those stay links.
+    pub fn leave(&mut self, is_link: impl Fn(&str) -> bool) {
+        let pages = |plan: &Plan| Kind::Pages.file_name(plan.facts.pages_id).filter(|_| !plan.facts.is_absent);
+        for plan in std::mem::take(&mut self.plans) {
+            let names: Vec<String> = std::iter::once(plan.name.file.clone()).chain(pages(&plan)).collect();
+            if !names.iter().any(|name| is_link(name)) {
+                self.plans.push(plan);
+                continue;
+            }
+            self.files.retain(|file| !names.contains(file));
+            self.pages = self.pages.saturating_sub(plan.pages);
+            self.kept.push(Error::format("it or its pages file is a link").in_image(plan.name.file));
+        }
+    }
+}
+
 /// Bytes of a page: what the kernel told the programs, else what makes the first pages file as long as it is.
 fn page_size(dump: &Checkpoint, names: &[ImageName]) -> u64 {
     let likely = || {
