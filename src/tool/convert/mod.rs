@@ -79,7 +79,7 @@ pub fn convert(
     let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
     let keep = options.salvage.then_some(&mut lost);
-    let kept = convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts).map_err(unheard)?;
+    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts).map_err(unheard)?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
         Target::Bundle(path) => (shown(path), "version 2, a bundle"),
@@ -88,7 +88,7 @@ pub fn convert(
         Target::V1(path) => (shown(path), "version 1"),
     };
     let lost = lost.into_iter().collect();
-    Ok(Converted { source: shown(source), target, format, counts, lost, kept })
+    Ok(Converted { source: shown(source), target, format, counts, lost })
 }
 
 /// A reader of a table may leave early; one of a checkpoint has not got it then.
@@ -107,9 +107,9 @@ fn convert_open(
     (progress, cancel): (&dyn Progress, &Cancel),
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
-) -> Result<Vec<Error>> {
+) -> Result<()> {
     let output = match target {
-        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts).map(|()| Vec::new()),
+        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts),
         Target::Bundle(path) => Output::bundle(path)?,
         Target::Images(path) => Output::images(path)?,
         Target::Stream => Output::stream(),
