@@ -239,3 +239,15 @@ fn memory_that_runs_cannot_say_is_told() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("its pages file is cut short: it is kept as a file"), "{said}");
 }
+
+#[test]
+fn a_full_disk_is_told_with_the_name_of_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    tree(folder.path());
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" convert dump -o it.criu";
+    let output = Command::new("sh").args(["-c", script, PROGRAM]).current_dir(folder.path()).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("icecore: it.criu: cannot write: "), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

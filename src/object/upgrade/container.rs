@@ -13,6 +13,8 @@ use crate::wire::v2::{Blob, blob, types};
 pub struct CheckpointHead {
     /// Bytes of a page.
     pub page_size: Option<u64>,
+    /// The machine that was dumped: a `Machine`, as in `core_entry.mtype`.
+    pub machine: Option<u64>,
     /// The program that wrote it, and its version.
     pub writer: Option<String>,
     /// Those that it is an increment of, the direct one first.
@@ -77,6 +79,7 @@ pub fn head(bundle: &Bundle) -> Result<CheckpointHead> {
         });
         return Ok(CheckpointHead {
             page_size: head.page_size.filter(|size| size.is_power_of_two()),
+            machine: head.machine,
             writer: head.writer.map(|writer| String::from_utf8_lossy(&writer).into_owned()),
             parents: parents.collect(),
         });
@@ -95,6 +98,7 @@ pub fn encode_head(head: &CheckpointHead) -> Vec<u8> {
     let head = v2::Checkpoint {
         page_size: head.page_size,
         byte_order: Some(LITTLE_ENDIAN),
+        machine: head.machine,
         writer: head.writer.clone().map(|writer| writer.into_bytes().into()),
         parents: parents.collect(),
         ..v2::Checkpoint::default()

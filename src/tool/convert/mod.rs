@@ -79,7 +79,8 @@ pub fn convert(
     let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
     let keep = options.salvage.then_some(&mut lost);
-    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts).map_err(unheard)?;
+    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)
+        .map_err(|error| told(error, source, target))?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
         Target::Bundle(path) => (shown(path), "version 2, a bundle"),
@@ -91,11 +92,23 @@ pub fn convert(
     Ok(Converted { source: shown(source), target, format, counts, lost })
 }
 
-/// A reader of a table may leave early; one of a checkpoint has not got it then.
-fn unheard(error: Error) -> Error {
-    match error.io_kind() {
-        Some(std::io::ErrorKind::BrokenPipe) => Error::fault("who reads the checkpoint left before its end"),
-        _ => error,
+/// Bad address: what a writer is told whose bytes are in a map that has become shorter.
+const EFAULT: i32 = 14;
+
+/// What writing met, said so that it can be understood.
+fn told(error: Error, source: &Path, target: Target<'_>) -> Error {
+    let system = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    match system.map(|system| (system.kind(), system.raw_os_error())) {
+        // a reader of a table may leave early; one of a checkpoint has not got it then
+        Some((std::io::ErrorKind::BrokenPipe, _)) => Error::fault("who reads the checkpoint left before its end"),
+        Some((_, Some(EFAULT))) => Error::fault("a file became shorter while it was converted")
+            .in_image(source.to_string_lossy())
+            .hint("convert a copy of it"),
+        Some(_) => match target {
+            Target::Bundle(path) | Target::Images(path) | Target::V1(path) => error.in_image(path.to_string_lossy()),
+            Target::Stream => error.in_image("standard output"),
+        },
+        None => error,
     }
 }
 

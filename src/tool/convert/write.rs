@@ -7,11 +7,13 @@ use std::path::{Component, Path, PathBuf};
 use crate::base::report::{Cancel, Progress};
 use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
+use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead, Parent};
 use crate::source::bundle::Writer;
 use crate::tool::convert::listing::{Listing, What};
 use crate::tool::convert::target::Output;
 use crate::tool::convert::{Convert, Counts, number, pages, up};
+use crate::wire::field;
 use crate::wire::v2::types;
 
 /// Writes a dump of version 1 as version 2. `near` is the directory from which a path to its parent leads.
@@ -60,6 +62,7 @@ pub(super) fn to_v2(
     };
     let head = CheckpointHead {
         page_size: Some(survey.page_size),
+        machine: machine(dump),
         writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
         parents: parent.into_iter().collect(),
     };
@@ -77,6 +80,15 @@ pub(super) fn to_v2(
     counts.bytes_out = output.finish()?;
     Ok(())
 }
+
+/// The machine that the first core says; a pre-dump says none.
+fn machine(dump: &Checkpoint) -> Option<u64> {
+    let core = dump.open_image(dump.images_of(Kind::Core).first()?).ok()?;
+    field::last_varint(core.get(0).ok()?.message(), MTYPE).ok()?
+}
+
+/// `core_entry.mtype`.
+const MTYPE: u32 = 1;
 
 /// The checkpoint whose pages need not be stored again.
 fn base(path: &Path, options: &Convert) -> Result<Checkpoint> {
