@@ -251,7 +251,7 @@ impl Pages {
                 let part = (part, skip..skip.saturating_add(low(self.page_size)));
                 let packed = Packed { codec, bytes, length, part: part.1 };
                 let file = self.levels.get(level).map_or("", |level| level.file_name(part.0));
-                let data = Data::Block(packed);
+                let data = Data::Block(Box::new(packed));
                 self.unpack(&Stored { level, part: part.0, offset, data, seal: Some(seal), file })?
             }
         })))

@@ -16,7 +16,7 @@ use crate::tool::convert::{Convert, Counts, number, pages, up};
 use crate::wire::field;
 use crate::wire::v2::types;
 
-/// Writes a dump of version 1 as version 2. Gives why pagemaps are kept as files. `near` is the directory from which a path to its parent leads.
+/// Writes a dump of version 1 as version 2. `near` is the directory from which a path to its parent leads.
 ///
 /// Errors: a file cannot be read, the parent is another than that of the dump, the target cannot be written, or asked to
 /// end.
@@ -27,7 +27,7 @@ pub(super) fn to_v2(
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
-) -> Result<Vec<Error>> {
+) -> Result<()> {
     let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
     let mut survey = pages::survey(dump)?;
     let is_link = |item: &&Item| matches!(item.what, What::Link(_));
@@ -81,7 +81,7 @@ pub(super) fn to_v2(
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();
     counts.bytes_out = output.finish()?;
-    Ok(survey.kept)
+    Ok(())
 }
 
 /// The machine that the first core says; a pre-dump says none.
