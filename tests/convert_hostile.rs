@@ -262,7 +262,7 @@ fn links_stay_links_also_to_pages() {
     }
     let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
     let there = convert(&dump, Target::Bundle(&bundle), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
-    assert_eq!(there.kept.len(), 2);
+    assert_eq!(there.counts.kept_pagemaps.len(), 2);
     convert(&bundle, Target::V1(&back), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
     for entry in fs::read_dir(&dump).unwrap() {
         let name = entry.unwrap().file_name();
