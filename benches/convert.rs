@@ -64,7 +64,7 @@ fn heap(random: &mut Random, _: &[Vec<u8>], page: &mut [u8]) {
         let value = match (index % 8, r % 8) {
             (0, _) => START + (r >> 20 & 0xfff_fff0),
             (1, _) => r >> 60,
-            (2, 0..4) => START + (r >> 30 & 0xffff_f0),
+            (2, 0..4) => START + (r >> 30 & 0x00ff_fff0),
             (3, 0..2) => u64::from_le_bytes(*b"name_of\0"),
             (4, 0) => r,
             _ => 0,

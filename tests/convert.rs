@@ -160,8 +160,8 @@ fn what_is_no_image() {
     std::os::unix::fs::symlink("../../parent of it", at(b"parent")).unwrap();
     let mm = fs::read_dir(&dump).unwrap().map(|entry| entry.unwrap().path());
     let mm = mm
-        .filter(|path| path.file_name().unwrap().to_str().is_some_and(|name| name.starts_with("mm-")))
-        .next()
+        .into_iter()
+        .find(|path| path.file_name().unwrap().to_str().is_some_and(|name| name.starts_with("mm-")))
         .unwrap();
     let mut bytes = fs::read(&mm).unwrap();
     bytes.truncate(bytes.len() - 5);

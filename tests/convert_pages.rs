@@ -236,7 +236,8 @@ fn odd(dir: &Path, entries: &[common::writer::Message], head: Option<common::wri
 #[test]
 fn what_other_versions_wrote() {
     let at = |page: u64| 0x1000_0000 + page * PAGE as u64;
-    let cases: Vec<(&str, Vec<common::writer::Message>, Option<common::writer::Message>, usize, u64)> = vec![
+    type Case = (&'static str, Vec<common::writer::Message>, Option<common::writer::Message>, usize, u64);
+    let cases: Vec<Case> = vec![
         ("flags and field 2", vec![message().uint(1, at(0)).uint(2, 3).uint(4, 4)], None, 3, 0),
         (
             "in_parent",
