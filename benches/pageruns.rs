@@ -64,7 +64,7 @@ struct Sparse(File);
 impl Write for Sparse {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if bytes.len() >= 1 << 20 && bytes[0] == 0 {
-            self.0.seek(SeekFrom::Current(bytes.len() as i64))?;
+            self.0.seek(SeekFrom::Current(i64::try_from(bytes.len()).unwrap()))?;
             return Ok(bytes.len());
         }
         self.0.write(bytes)
@@ -83,7 +83,7 @@ fn writer(path: &Path) -> Writer<Sparse> {
 }
 
 fn pagemap(writer: &mut Writer<Sparse>, runs: &[PageRun]) {
-    writer.image(u32::from(Kind::Pagemap as u16), 1).unwrap();
+    writer.image(Kind::Pagemap.number(), 1).unwrap();
     for batch in runs.chunks(BATCH) {
         writer.record(types::PAGE_RUN, batch.len() as u32, batch.as_bytes()).unwrap();
     }
@@ -139,7 +139,7 @@ fn scanning(root: &Path) {
     let want = all(&verified);
     assert_eq!(own(&image), want);
     let (small_image, small) = small(&path.with_extension("small"));
-    let sum_small = || (0..REPEAT).fold(0u64, |sum, _| sum.wrapping_add(words(black_box(&small_bytes(&small)))));
+    let sum_small = || (0..REPEAT).fold(0u64, |sum, _| sum.wrapping_add(words(black_box(small_bytes(&small)))));
     let [sum, once, first, v1, with_prost, few, few_own, few_sum] = in_turn(
         7,
         [

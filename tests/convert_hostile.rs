@@ -128,6 +128,25 @@ fn zeros_without_end_are_a_hole() {
 }
 
 #[test]
+fn zero_units_without_end_are_a_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = begun(&[]);
+    // 64 GiB in units of 4 MiB that take no bytes
+    let (pages, units) = (1u32 << 24, 1usize << 14);
+    let block = [v2::fixed64(1, 0), v2::fixed32(2, pages), v2::fixed32(3, 1), v2::fixed32(4, 1024)].concat();
+    let payload = [block, v2::bytes(5, &vec![0; units * 4]), vec![0x42, 0]].concat();
+    file.section(7, 1).record(10, 1, &[0x08, 1]);
+    file.record(v2::RUN, 1, &v2::run(0x1000, u64::from(pages), 0, 4)).stop();
+    file.section(v2::PAGES, 0).record(v2::BLOCK, 1, &payload).stop();
+    // a stream, which has no table of blocks
+    file.stream();
+    back(&file, folder.path()).unwrap();
+    let meta = fs::metadata(folder.path().join("back/pages-1.img")).unwrap();
+    assert_eq!(meta.len(), 1 << 36);
+    assert!(std::os::unix::fs::MetadataExt::blocks(&meta) < 1 << 10);
+}
+
+#[test]
 fn a_parent_that_is_no_file_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
@@ -269,7 +288,7 @@ fn links_stay_links_also_to_pages() {
     }
     let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
     let there = convert(&dump, Target::Bundle(&bundle), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
-    assert_eq!(there.kept.len(), 2);
+    assert_eq!(there.counts.kept_pagemaps.len(), 2);
     convert(&bundle, Target::V1(&back), &Convert::default(), (&Silent, &Cancel::default())).unwrap();
     for entry in fs::read_dir(&dump).unwrap() {
         let name = entry.unwrap().file_name();

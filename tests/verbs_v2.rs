@@ -176,7 +176,7 @@ fn the_same_answers() {
         assert!(whole(&new, None) == want, "codec {codec}");
         assert_eq!(needles(&new), needles(&old), "codec {codec}");
         assert!(!changed(&old, &new).0, "codec {codec}");
-        assert_eq!(changed(&new, &new).0, false);
+        assert!(!changed(&new, &new).0);
         let found = tally(&new);
         // zeros are not stored
         assert_eq!((found.pages, found.zero, found.broken), (expected.pages - expected.zero, 0, 0));
@@ -210,7 +210,7 @@ fn a_damaged_unit_costs_its_pages_alone() {
     let (bytes, filled) = whole(&new, Some(0xee));
     let is_lost = |number: usize| bytes[number * PAGE..][..PAGE].iter().all(|byte| *byte == 0xee);
     let lost = (0..COUNT).filter(|number| is_lost(*number)).count();
-    assert!(lost >= 4 && lost < 40 && filled == lost as u64 * P, "{lost} pages");
+    assert!((4..40).contains(&lost) && filled == lost as u64 * P, "{lost} pages");
     for number in (0..COUNT).filter(|number| !is_lost(*number)) {
         assert!(bytes[number * PAGE..][..PAGE] == want[number * PAGE..][..PAGE], "page {number}");
     }

@@ -15,8 +15,7 @@ use icecore::wire::v2::crc::crc32c;
 use icecore::wire::v2::{PageBlock, Record};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits =
-    Limits { memory: 8 << 20, depth: 100, files: 1000, spool: 1 << 20, scan: 1 << 10, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 1000, spool: 1 << 20, scan: 1 << 10, parents: 10 };
 
 /// Records of all images that can be read.
 type Content = BTreeMap<(u32, u64), Option<Vec<(u32, Vec<u8>)>>>;

@@ -7,7 +7,7 @@ use icecore::object::upgrade::image::{Context, Put, Rec, Session, down_image, up
 use icecore::{Image, Limits, Result};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10, scan: 4096 };
 
 #[derive(Default)]
 struct Records(Vec<(u32, u32, Vec<u8>)>);
@@ -37,7 +37,9 @@ fn image(data: &[u8]) -> Option<Image> {
 
 fuzz_target!(|data: &[u8]| {
     let Some(image) = image(data) else { return };
-    for context in [Context::alone(LIMITS), Context::of(LIMITS, |pid| Ok(Some(Session { sid: pid & 7, pgid: pid & 3 })))] {
+    for context in
+        [Context::alone(LIMITS), Context::of(LIMITS, |pid| Ok(Some(Session { sid: pid & 7, pgid: pid & 3 })))]
+    {
         let mut records = Records::default();
         // None, or an error where it was found late: the file is then kept as it is
         let Ok(Some(_)) = up_image(&image, &context, &mut records) else { continue };

@@ -13,16 +13,28 @@ use icecore::{Checkpoint, Kind, Limits};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 8 << 20, depth: 100, files: 100, spool: 1 << 20, parents: 10, scan: 4096 };
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
     /// A record of any type.
-    Record { object_type: u8, count: u8, payload: &'a [u8] },
+    Record {
+        object_type: u8,
+        count: u8,
+        payload: &'a [u8],
+    },
     /// Runs of pages: address, pages, first page, flags.
     Runs(Vec<(u8, u8, u8, u16)>),
     /// Pages: the first, how many, what they are filled with, and how.
-    Block { first: u8, pages: u8, fill: u8, codec: u8, unit: u8, sums: u8, extra: &'a [u8] },
+    Block {
+        first: u8,
+        pages: u8,
+        fill: u8,
+        codec: u8,
+        unit: u8,
+        sums: u8,
+        extra: &'a [u8],
+    },
     /// Another image: kind, number.
     Image(u8, u8),
     Stop,

@@ -7,7 +7,7 @@ use icecore::{Image, Limits};
 use libfuzzer_sys::fuzz_target;
 
 /// Small enough that what they stop is met.
-const LIMITS: Limits = Limits { memory: 1 << 20, depth: 20, files: 100, spool: 1 << 20, parents: 10 };
+const LIMITS: Limits = Limits { memory: 1 << 20, depth: 20, files: 100, spool: 1 << 20, parents: 10, scan: 4096 };
 
 fn there_and_back(message: &'static Message, v1: &[u8]) {
     let mut v2 = Vec::new();

@@ -91,7 +91,7 @@ pub(super) fn convert(options: &ConvertTo) -> Result<Outcome> {
     for error in std::mem::take(&mut converted.lost) {
         Rows::<convert::Converted>::problem(&mut report, error)?;
     }
-    for why in std::mem::take(&mut converted.kept) {
+    for why in &converted.counts.kept_pagemaps {
         remark(&format!("{why}: it is kept as a file with its pages, which no verb shows there"));
     }
     match target {

@@ -46,7 +46,7 @@ pub(super) fn input(place: Place<'_>, options: Options) -> Result<(String, Bytes
 /// What there is to read.
 pub(super) enum Input {
     /// A dump; of version 2, it may be one image alone.
-    Dump(Checkpoint),
+    Dump(Box<Checkpoint>),
     /// An image of version 1: its name and bytes.
     Image(String, Bytes),
 }
@@ -58,15 +58,19 @@ impl Input {
     pub(super) fn open(place: Place<'_>, options: Options) -> Result<Self> {
         let path = named(place);
         if let Some(directory) = path.filter(|path| path.is_dir()) {
-            return Checkpoint::open_with(directory, options).map(Self::Dump);
+            return Checkpoint::open_with(directory, options).map(Self::dump);
         }
         let (name, bytes) = input(place, options)?;
         match path.filter(|path| path.is_file()) {
             _ if !is_version_2(&bytes) => Ok(Self::Image(name, bytes)),
             // from where it lies there is a way to its parent
-            Some(path) => Checkpoint::open_with(path, options).map(Self::Dump),
-            None => Checkpoint::from_bytes(&name, bytes, options).map(Self::Dump),
+            Some(path) => Checkpoint::open_with(path, options).map(Self::dump),
+            None => Checkpoint::from_bytes(&name, bytes, options).map(Self::dump),
         }
+    }
+
+    fn dump(dump: Checkpoint) -> Self {
+        Self::Dump(Box::new(dump))
     }
 
     /// One image: of version 1, or what a file of version 2 has for it.

@@ -251,7 +251,7 @@ impl Pages {
                 let part = (part, skip..skip.saturating_add(low(self.page_size)));
                 let packed = Packed { codec, bytes, length, part: part.1 };
                 let file = self.levels.get(level).map_or("", |level| level.file_name(part.0));
-                let data = Data::Block(packed);
+                let data = Data::Block(Box::new(packed));
                 self.unpack(&Stored { level, part: part.0, offset, data, seal: Some(seal), file })?
             }
         })))
@@ -288,12 +288,18 @@ impl Pages {
     fn span(&self, address: u64) -> Option<Span> {
         let is_array = match self.levels.first() {
             Some(Level::V2 { runs, .. }) => {
-                if let Some(item) = runs.as_ref().and_then(|runs| runs.find(address))
-                    && let cursor::What::Placed { ancestor: level, page } = item.what
-                    && level < self.levels.len()
-                {
-                    let page = page.saturating_add(address.saturating_sub(item.start) / self.page_size.max(1));
-                    return Some(Span { start: address, end: item.end, origin: Origin::Placed { level, page } });
+                match runs.as_ref().and_then(|runs| runs.find(address)) {
+                    Some(None) => return None,
+                    Some(Some(item)) => {
+                        if let cursor::What::Placed { ancestor: level, page } = item.what
+                            && level < self.levels.len()
+                        {
+                            let behind = address.saturating_sub(item.start) >> self.page_size.trailing_zeros();
+                            let origin = Origin::Placed { level, page: page.saturating_add(behind) };
+                            return Some(Span { start: address, end: item.end, origin });
+                        }
+                    }
+                    None => {}
                 }
                 true
             }

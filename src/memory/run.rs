@@ -56,7 +56,8 @@ pub struct Stored<'a> {
 #[derive(Clone, Debug)]
 pub(crate) enum Data<'a> {
     Map(&'a [u8]),
-    Block(Packed<'a>),
+    /// In a box: a run is smaller so, and most are no blocks.
+    Block(Box<Packed<'a>>),
 }
 
 /// A part of a compressed block.
@@ -195,7 +196,8 @@ impl<'a> Stored<'a> {
                 this.offset = this.offset.saturating_add(part.start as u64);
                 this.seal = this.seal.map(|seal| seal.part(this.offset, bytes.len() as u64));
             }
-            Data::Block(Packed { part: all, .. }) => {
+            Data::Block(packed) => {
+                let all = &mut packed.part;
                 *all = all.start.saturating_add(part.start)..all.start.saturating_add(part.end).min(all.end);
             }
         }

@@ -150,7 +150,7 @@ impl<'a> Iterator for Blocks<'a> {
                 Ok(bytes) => {
                     let length = usize::try_from(block.unpacked).unwrap_or(usize::MAX);
                     let part = part(start)..part(end);
-                    let data = Data::Block(Packed { codec: Codec::Lz4, bytes, length, part });
+                    let data = Data::Block(Box::new(Packed { codec: Codec::Lz4, bytes, length, part }));
                     let (offset, file) = (block.offset, store.pages_name());
                     Content::Stored(Stored { level, part: 0, offset, data, seal: None, file })
                 }

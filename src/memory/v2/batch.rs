@@ -29,7 +29,7 @@ pub(super) type Marks = Box<[u64]>;
 pub(super) const STRIDE: usize = 64;
 
 /// So many bytes are summed and then looked at while they are in the processor's cache.
-const CHUNK: usize = 32 << 10;
+const CHUNK: usize = 16 << 10;
 
 impl Batch {
     /// The array, whose header was looked at when the image was opened.

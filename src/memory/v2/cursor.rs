@@ -149,13 +149,15 @@ fn what(run: &PageRun) -> Option<What> {
 }
 
 impl PageRuns {
-    /// The run with an address, if it says where its pages are; `None` if there is none, or more has to be asked.
+    /// The run with an address; `Some(None)` if there is none, `None` if more has to be asked.
     #[inline]
-    pub(crate) fn find(&self, address: u64) -> Option<Item> {
-        let run = self.before(address)?;
+    pub(crate) fn find(&self, address: u64) -> Option<Option<Item>> {
+        let (run, goes_on) = self.before(address)?;
         let (start, end) = (self.start(run), self.end(run));
-        let what = what(run).filter(|what| address < end && matches!(what, What::Placed { .. }))?;
-        Some(Item { start, end, offset: 0, what })
+        if address >= end {
+            return goes_on.then_some(None);
+        }
+        Some(Some(Item { start, end, offset: 0, what: what(run)? }))
     }
 
     /// Why nothing is known of an item.

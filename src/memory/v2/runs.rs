@@ -99,9 +99,10 @@ impl PageRuns {
         batch.state.get_or_init(|| self.check(number)).as_deref()
     }
 
-    /// The last run of those that begin at an address or before it, if the batch that would have it is good.
+    /// The last run of those that begin at an address or before it, if the batch that would have it is good; and whether
+    /// the batch goes on behind it.
     #[inline]
-    pub(super) fn before(&self, address: u64) -> Option<&PageRun> {
+    pub(super) fn before(&self, address: u64) -> Option<(&PageRun, bool)> {
         let number = self.behind(address)?;
         let batch = self.batches.get(number)?;
         let marks = self.looked(number, batch).ok()?;
@@ -115,7 +116,7 @@ impl PageRuns {
             }
             None => array.partition_point(is_before),
         };
-        array.get(index.checked_sub(1)?)
+        Some((array.get(index.checked_sub(1)?)?, index < array.len()))
     }
 
     #[inline]

@@ -72,7 +72,7 @@ impl<'a> Iterator for Stretch<'a> {
                     }
                     What::Packed { codec, offset, bytes, length, skip, seal } => {
                         let part = skip.saturating_add(part.start)..skip.saturating_add(part.end);
-                        stored(offset, Data::Block(Packed { codec, bytes, length, part }), seal)
+                        stored(offset, Data::Block(Box::new(Packed { codec, bytes, length, part })), seal)
                     }
                 }
             }

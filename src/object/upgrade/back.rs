@@ -8,12 +8,12 @@ use crate::base::{Error, Result};
 use crate::image::{Kind, Shape};
 use crate::object::upgrade::context::Context;
 use crate::object::upgrade::entry::{self, Of};
-use crate::object::upgrade::image::{Rec, items};
+use crate::object::upgrade::framing;
+use crate::object::upgrade::image::{LIST, Rec, items};
 use crate::object::upgrade::payload::Wanted;
 use crate::object::upgrade::schema::Type;
 use crate::object::upgrade::v2::V1Image;
-use crate::object::upgrade::{container, framing};
-use crate::wire::v2::types;
+use crate::wire::v2::{Blob, types};
 
 /// A V1 image that is being written.
 pub(super) struct Back<'a> {
@@ -49,10 +49,13 @@ impl<'a> Back<'a> {
             .map(|record| (record, is_object(record) && record.count > 0 && std::mem::take(&mut first)))
             .collect();
         let of = self.of;
-        let pieces: Vec<Option<Result<Piece>>> = if records.len() > 1 {
-            marked.into_par_iter().map(|(record, is_first)| objects(of, record, is_first)).collect()
+        let one = |(record, is_first)| objects(of, record, is_first);
+        let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
+        // to hand little work to another thread costs more than to do it
+        let pieces: Vec<Option<Result<Piece>>> = if bytes > LIST.saturating_mul(2) && records.len() > 1 {
+            marked.into_par_iter().map(one).collect()
         } else {
-            marked.into_iter().map(|(record, is_first)| objects(of, record, is_first)).collect()
+            marked.into_iter().map(one).collect()
         };
         for (record, piece) in records.iter().zip(pieces) {
             let written = match piece {
@@ -80,8 +83,8 @@ impl<'a> Back<'a> {
         match record.object_type {
             types::BLOB => {
                 self.begin(out)?;
-                let blob = container::blob(record.payload);
-                let (offset, data) = blob.ok_or_else(|| Error::format("expected bytes with their offset in a BLOB"))?;
+                let blob = Blob::read(record.payload);
+                let Blob { offset, data } = blob.map_err(|broken| Error::format(broken.to_string()))?;
                 let Some((wanted, came)) = &mut self.open else {
                     return Err(Error::format("expected an object before its bytes, found a BLOB"));
                 };

@@ -6,14 +6,15 @@ use prost::Message as _;
 use crate::base::{Error, Result};
 use crate::object::upgrade::v2;
 use crate::source::bundle::Bundle;
-use crate::wire::field::{Fields, Value};
-use crate::wire::v2::types;
+use crate::wire::v2::{Blob, blob, types};
 
 /// What is known of a checkpoint before it is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckpointHead {
     /// Bytes of a page.
     pub page_size: Option<u64>,
+    /// The machine that was dumped: a `Machine`, as in `core_entry.mtype`.
+    pub machine: Option<u64>,
     /// The program that wrote it, and its version.
     pub writer: Option<String>,
     /// Those that it is an increment of, the direct one first.
@@ -83,6 +84,7 @@ pub fn head(bundle: &Bundle) -> Result<CheckpointHead> {
         });
         return Ok(CheckpointHead {
             page_size: head.page_size,
+            machine: head.machine,
             writer: head.writer.map(|writer| String::from_utf8_lossy(&writer).into_owned()),
             parents: parents.collect(),
         });
@@ -101,6 +103,7 @@ pub fn encode_head(head: &CheckpointHead) -> Vec<u8> {
     let head = v2::Checkpoint {
         page_size: head.page_size,
         byte_order: Some(LITTLE_ENDIAN),
+        machine: head.machine,
         writer: head.writer.clone().map(|writer| writer.into_bytes().into()),
         parents: parents.collect(),
         ..v2::Checkpoint::default()
@@ -161,41 +164,49 @@ pub fn image_facts(bundle: &Bundle, kind: u32, id: u64) -> Result<ImageFacts> {
     Ok(facts)
 }
 
-/// Bytes of a BLOB.
-pub(crate) const BLOB: usize = 1 << 20;
-
 /// Hands out the payloads of the BLOBs that these bytes are, from `offset` of their object on.
 ///
 /// Errors: those of `put`.
 pub(crate) fn put_blobs(bytes: &[u8], mut put: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut offset = 0u64;
     let mut payload = Vec::new();
-    for piece in bytes.chunks(BLOB) {
+    for piece in bytes.chunks(blob::LENGTH) {
         payload.clear();
-        payload.push(0x09);
-        payload.extend(offset.to_le_bytes());
-        crate::wire::field::write_key(&mut payload, 2, 2);
-        crate::wire::varint::write(&mut payload, piece.len() as u64);
-        payload.extend_from_slice(piece);
+        blob::write(offset, piece, &mut payload);
         put(&payload)?;
         offset = offset.saturating_add(piece.len() as u64);
     }
     Ok(())
 }
 
-/// The offset and the bytes of a BLOB; none if it is broken.
-pub(crate) fn blob(payload: &[u8]) -> Option<(u64, &[u8])> {
-    let (mut offset, mut data) = (0, &[][..]);
-    for field in Fields::new(payload) {
-        let field = field.ok()?;
-        match (field.number, field.value) {
-            (1, Value::Fixed64(value)) => offset = value,
-            (2, Value::Bytes(value)) => data = value,
-            (1 | 2, _) => return None,
-            _ => {}
+/// Hands out the bytes of an image that is nothing but bytes, piece by piece as slices of the map, and which of its
+/// files they are in.
+///
+/// Errors: the image is broken, or its bytes don't ascend; those of `each`.
+pub(crate) fn each_blob<'b>(
+    bundle: &'b Bundle,
+    kind: u32,
+    id: u64,
+    mut each: impl FnMut(usize, &'b [u8]) -> Result<()>,
+) -> Result<()> {
+    let mut length = 0u64;
+    for found in bundle.records(kind, id) {
+        let found = found?;
+        if found.record.header.object_type() != types::BLOB {
+            continue;
         }
+        let wrong = |what: String| {
+            Error::format(what).at_offset(found.record.offset as u64).in_image(bundle.part_name(found.part))
+        };
+        let Blob { offset, data } = Blob::read(found.record.payload).map_err(|broken| wrong(broken.to_string()))?;
+        // files have no holes here: what nobody wrote would be made up
+        if offset != length {
+            return Err(wrong("expected bytes that go on where those before end".to_owned()));
+        }
+        length = length.saturating_add(data.len() as u64);
+        each(found.part, data)?;
     }
-    Some((offset, data))
+    Ok(())
 }
 
 /// The bytes of an image that is nothing but bytes: a slice of the map where one BLOB has them all.
@@ -204,21 +215,7 @@ pub(crate) fn blob(payload: &[u8]) -> Option<(u64, &[u8])> {
 pub fn blobs(bundle: &Bundle, kind: u32, id: u64) -> Result<Bytes> {
     let mut first: Option<Bytes> = None;
     let mut all: Option<BytesMut> = None;
-    let mut length = 0u64;
-    for found in bundle.records(kind, id) {
-        let found = found?;
-        if found.record.header.object_type() != types::BLOB {
-            continue;
-        }
-        let wrong = |what: &str| {
-            Error::format(what.to_owned()).at_offset(found.record.offset as u64).in_image(bundle.part_name(found.part))
-        };
-        let (offset, data) = blob(found.record.payload).ok_or_else(|| wrong("expected bytes with their offset"))?;
-        // files have no holes here: what nobody wrote would be made up
-        if offset != length {
-            return Err(wrong("expected bytes that go on where those before end"));
-        }
-        length = length.saturating_add(data.len() as u64);
+    each_blob(bundle, kind, id, |part, data| {
         match (&mut all, first.take()) {
             (Some(all), _) => all.extend_from_slice(data),
             (None, Some(before)) => {
@@ -226,8 +223,9 @@ pub fn blobs(bundle: &Bundle, kind: u32, id: u64) -> Result<Bytes> {
                 both.extend_from_slice(data);
                 all = Some(both);
             }
-            (None, None) => first = bundle.bytes(found.part).map(|bytes| bytes.slice_ref(data)),
+            (None, None) => first = bundle.bytes(part).map(|bytes| bytes.slice_ref(data)),
         }
-    }
+        Ok(())
+    })?;
     Ok(all.map(BytesMut::freeze).or(first).unwrap_or_default())
 }

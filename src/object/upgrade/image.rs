@@ -105,7 +105,11 @@ pub fn up_image(image: &Image, context: &Context<'_>, put: &mut dyn Put) -> Resu
         if window.is_empty() {
             break;
         }
-        let done: Result<Vec<_>> = window.par_iter().map(|range| part(image, context, range.clone())).collect();
+        // to hand one part to another thread costs more than to convert it
+        let done: Result<Vec<_>> = match &window[..] {
+            [range] => part(image, context, range.clone()).map(|part| vec![part]),
+            _ => window.par_iter().map(|range| part(image, context, range.clone())).collect(),
+        };
         let mut outs = Vec::new();
         let Ok(done) = done else { return up.refused() };
         for (part, counts) in done {

@@ -199,7 +199,9 @@ impl V1Files {
                 let written = down_image(kind, id, &mut records(&self.bundle, kind, id), context(), out);
                 written.map_err(|error| error.in_image(shown()))
             }
-            Place::File(id) => out.write_all(&container::blobs(&self.bundle, types::KIND_FILE, id)?).map_err(failed),
+            Place::File(id) => {
+                container::each_blob(&self.bundle, types::KIND_FILE, id, |_, data| out.write_all(data).map_err(failed))
+            }
             Place::Pages(..) | Place::Nowhere => Err(Error::usage("is not kept as a file in version 2")
                 .in_image(shown())
                 .hint("icecore mem shows memory, and icecore convert makes the files of version 1")),

@@ -79,7 +79,7 @@ pub fn convert(
     let dump = open(source, options, (progress, cancel), &mut lost)?;
     let mut counts = Counts::default();
     let keep = options.salvage.then_some(&mut lost);
-    let kept = convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)
+    convert_open(&dump, source, target, options, (progress, cancel), keep, &mut counts)
         .map_err(|error| told(error, source, target))?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     let (target, format) = match target {
@@ -89,7 +89,7 @@ pub fn convert(
         Target::V1(path) => (shown(path), "version 1"),
     };
     let lost = lost.into_iter().collect();
-    Ok(Converted { source: shown(source), target, format, counts, lost, kept })
+    Ok(Converted { source: shown(source), target, format, counts, lost })
 }
 
 /// Bad address: what a writer is told whose bytes are in a map that has become shorter.
@@ -120,9 +120,9 @@ fn convert_open(
     (progress, cancel): (&dyn Progress, &Cancel),
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
-) -> Result<Vec<Error>> {
+) -> Result<()> {
     let output = match target {
-        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts).map(|()| Vec::new()),
+        Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts),
         Target::Bundle(path) => Output::bundle(path)?,
         Target::Images(path) => Output::images(path)?,
         Target::Stream => Output::stream(),

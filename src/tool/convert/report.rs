@@ -24,9 +24,6 @@ pub struct Converted {
     /// What is lost of a damaged bundle.
     #[serde(skip)]
     pub lost: Vec<Error>,
-    /// Why pagemaps and their pages are kept as files: nothing shows the memory that is in them.
-    #[serde(skip)]
-    pub kept: Vec<Error>,
 }
 
 /// What was counted on the way.
@@ -40,7 +37,8 @@ pub struct Counts {
     pub kept: u64,
     /// Files that are kept as they are: logs, raw files, images that are broken.
     pub files: u64,
-    /// Pagemaps that runs of version 2 cannot say, and why: they are kept as files, with their pages.
+    /// Pagemaps that runs of version 2 cannot say, and why: they are kept as files, with their pages. No verb shows
+    /// that memory in version 2.
     pub kept_pagemaps: Vec<String>,
     /// Pages.
     #[serde(flatten)]
@@ -74,9 +72,6 @@ impl Card for Converted {
             entries => fact("Images", format!("{} with {entries} entries, {}", counts.images, counts.kept())),
         }
         fact("Other files", counts.files.to_string());
-        if !counts.kept_pagemaps.is_empty() {
-            fact("Kept as files", counts.kept_pagemaps.iter().map(|why| harmless(why)).collect::<Vec<_>>().join("; "));
-        }
         let pages = &counts.pages;
         if pages.pages > 0 {
             let mut text = format!("{}, {} of them stored", pages.pages, pages.stored);

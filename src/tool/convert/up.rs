@@ -6,7 +6,7 @@ use std::io::Write;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::base::report::{Cancel, Progress};
-use crate::base::{Limits, Result};
+use crate::base::{Error, Limits, Result};
 use crate::image::{Image, Kind};
 use crate::object::upgrade::container::{self, Named};
 use crate::object::upgrade::image::{Context, Converted, Put, takes_session, up_empty, up_image};
@@ -181,7 +181,12 @@ impl Up<'_> {
                             writer.record(object_type, count, &payload)?;
                         }
                     }
-                    (None, Some(image)) => drop(up_image(&image, context, &mut Through(writer))?),
+                    (None, Some(image)) => {
+                        // it was converted once already, to see whether it can be
+                        if up_image(&image, context, &mut Through(writer))?.is_none() {
+                            return Err(Error::usage("was changed while it was converted").in_image(image.name()));
+                        }
+                    }
                     (None, None) => {}
                 }
                 writer.stop()?;

@@ -7,14 +7,16 @@ use std::path::{Component, Path, PathBuf};
 use crate::base::report::{Cancel, Progress};
 use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
+use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead, Parent};
 use crate::source::bundle::Writer;
 use crate::tool::convert::listing::{Item, Listing, What};
 use crate::tool::convert::target::Output;
 use crate::tool::convert::{Convert, Counts, number, pages, up};
+use crate::wire::field;
 use crate::wire::v2::types;
 
-/// Writes a dump of version 1 as version 2. Gives why pagemaps are kept as files. `near` is the directory from which a path to its parent leads.
+/// Writes a dump of version 1 as version 2. `near` is the directory from which a path to its parent leads.
 ///
 /// Errors: a file cannot be read, the parent is another than that of the dump, the target cannot be written, or asked to
 /// end.
@@ -25,7 +27,7 @@ pub(super) fn to_v2(
     options: &Convert,
     (progress, cancel): (&dyn Progress, &Cancel),
     counts: &mut Counts,
-) -> Result<Vec<Error>> {
+) -> Result<()> {
     let listing = &Listing::of_directory(source, options.read.access, &options.read.limits)?;
     let mut survey = pages::survey(dump)?;
     let is_link = |item: &&Item| matches!(item.what, What::Link(_));
@@ -63,6 +65,7 @@ pub(super) fn to_v2(
     };
     let head = CheckpointHead {
         page_size: Some(survey.page_size),
+        machine: machine(dump),
         writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
         parents: parent.into_iter().collect(),
     };
@@ -78,8 +81,17 @@ pub(super) fn to_v2(
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();
     counts.bytes_out = output.finish()?;
-    Ok(survey.kept)
+    Ok(())
 }
+
+/// The machine that the first core says; a pre-dump says none.
+fn machine(dump: &Checkpoint) -> Option<u64> {
+    let core = dump.open_image(dump.images_of(Kind::Core).first()?).ok()?;
+    field::last_varint(core.get(0).ok()?.message(), MTYPE).ok()?
+}
+
+/// `core_entry.mtype`.
+const MTYPE: u32 = 1;
 
 /// The checkpoint whose pages need not be stored again.
 fn base(path: &Path, options: &Convert) -> Result<Checkpoint> {

@@ -54,7 +54,7 @@ struct Eye<'b> {
 /// it has to be the parent of the checkpoint that is written.
 ///
 /// Errors: the base is another than the parent of the dump; a file cannot be read, or changed since; the target cannot be written; the work was asked to end.
-pub fn write<W: Write + Send>(
+pub fn write<W: Write>(
     dump: &Checkpoint,
     survey: &Survey,
     base: Option<&Parents>,
@@ -66,7 +66,7 @@ pub fn write<W: Write + Send>(
 }
 
 /// The same with another hash.
-pub(super) fn write_with<W: Write + Send>(
+pub(super) fn write_with<W: Write>(
     dump: &Checkpoint,
     survey: &Survey,
     base: Option<&Parents>,
@@ -113,16 +113,16 @@ pub(super) fn write_with<W: Write + Send>(
         }
         let before = ready.take();
         let written = before.as_ref().map_or(0, |before| before.bytes);
-        let (written, looked) = match before {
-            Some(before) => {
-                let (put, looked) = rayon::join(|| put(writer, before, page_size), || eye.look(window));
-                (put.map(|()| written), looked)
-            }
-            None => (Ok(0), eye.look(window)),
-        };
+        // who writes stays in this thread, which may be the only one that can
+        let mut looked = None;
+        let put = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| looked = Some(eye.look(window)));
+            before.map_or(Ok(()), |before| put(writer, before, page_size))
+        });
+        let written = put.map(|()| written);
         done = done.saturating_add(written?);
         progress.advance(done.min(total), total);
-        ready = Some(looked?);
+        ready = looked.transpose()?;
         Ok(())
     };
     for plan in &survey.plans {
