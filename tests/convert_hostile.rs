@@ -1,6 +1,12 @@
 //! Bundles that somebody made to harm who converts them, and what somebody does who does not look: nothing leaves the
 //! target, nothing is half there, nothing is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
 
 mod common;
 
@@ -8,6 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use common::rng::Rng;
 use common::v2::{self, File};
 use icecore::base::report::{Cancel, Silent};
 use icecore::tool::convert::{Convert, Target, convert};
@@ -118,6 +125,25 @@ fn zeros_without_end_are_a_hole() {
     let mut last = [0; 4096];
     std::os::unix::fs::FileExt::read_exact_at(&pages, &mut last, 1 << 36).unwrap();
     assert_eq!(last, [b'A'; 4096]);
+}
+
+#[test]
+fn zero_units_without_end_are_a_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = begun(&[]);
+    // 64 GiB in units of 4 MiB that take no bytes
+    let (pages, units) = (1u32 << 24, 1usize << 14);
+    let block = [v2::fixed64(1, 0), v2::fixed32(2, pages), v2::fixed32(3, 1), v2::fixed32(4, 1024)].concat();
+    let payload = [block, v2::bytes(5, &vec![0; units * 4]), vec![0x42, 0]].concat();
+    file.section(7, 1).record(10, 1, &[0x08, 1]);
+    file.record(v2::RUN, 1, &v2::run(0x1000, u64::from(pages), 0, 4)).stop();
+    file.section(v2::PAGES, 0).record(v2::BLOCK, 1, &payload).stop();
+    // a stream, which has no table of blocks
+    file.stream();
+    back(&file, folder.path()).unwrap();
+    let meta = fs::metadata(folder.path().join("back/pages-1.img")).unwrap();
+    assert_eq!(meta.len(), 1 << 36);
+    assert!(std::os::unix::fs::MetadataExt::blocks(&meta) < 1 << 10);
 }
 
 #[test]
@@ -294,4 +320,83 @@ fn one_core_that_is_lost_does_not_hide_the_others() {
         convert(&images, Target::V1(&folder.path().join("back")), &Convert::default(), (&Silent, &Cancel::default()));
     assert!(error.is_err());
     assert!(!folder.path().join("back").exists());
+}
+
+#[test]
+fn page_sizes_that_no_machine_has() {
+    for size in [0, 3] {
+        let mut file = File::new(7);
+        file.section(v2::CHECKPOINT, 0).record(12, 1, &[0x08, size, 0x10, 0x01]).stop();
+        let error = refused(file.bundle());
+        assert!(error.ends_with(&format!("expected a page size that is a power of two, found {size}")), "{error}");
+    }
+}
+
+/// Pagemaps as no CRIU writes them, beside pages files that have too few or too many bytes.
+#[test]
+fn random_odd_pagemaps_there_and_back() {
+    let mut random = Rng::new(0x0dd);
+    for round in 0..60 {
+        let folder = tempfile::tempdir().unwrap();
+        let dump = folder.path().join("dump");
+        fs::create_dir(&dump).unwrap();
+        for id in 1..=2 {
+            let (map, pages) = odd(&mut random, id);
+            fs::write(dump.join(format!("pagemap-{id}.img")), map).unwrap();
+            if random.below(8) > 0 {
+                fs::write(dump.join(format!("pages-{id}.img")), pages).unwrap();
+            }
+        }
+        let (bundle, back) = (folder.path().join("it.criu"), folder.path().join("back"));
+        for (from, to) in [(&dump, Target::Bundle(&bundle)), (&bundle, Target::V1(&back))] {
+            convert(from, to, &Convert::default(), (&Silent, &Cancel::default())).unwrap();
+        }
+        let names = |at: &Path| {
+            let mut names: Vec<_> = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&dump), names(&back), "round {round}");
+        for name in names(&dump) {
+            assert!(fs::read(dump.join(&name)).unwrap() == fs::read(back.join(&name)).unwrap(), "{round}: {name:?}");
+        }
+    }
+}
+
+fn odd(random: &mut Rng, id: u64) -> (Vec<u8>, Vec<u8>) {
+    let number = |key: u8, value: u64| [&[key][..], &v2::varint(value)].concat();
+    let message = |random: &mut Rng, bytes: Vec<u8>| {
+        let extra = if random.below(12) == 0 { number(0x78, 5) } else { Vec::new() };
+        [&((bytes.len() + extra.len()) as u32).to_le_bytes()[..], &bytes, &extra].concat()
+    };
+    let mut map = [0x5456_4319u32.to_le_bytes(), 0x5608_4025u32.to_le_bytes()].concat();
+    // seldom one that both have
+    let pages_id = if random.below(10) == 0 { 1 } else { id };
+    map.extend(message(random, number(0x08, pages_id)));
+    let (mut vaddr, mut stored) = (0x1000u64, 0usize);
+    for _ in 0..random.below(6) {
+        let pages = random.below(4) as u64;
+        let most = if random.below(4) == 0 { 11 } else { 6 };
+        let flags = [4, 4, 4, 4, 1, 2, 6, 12, 0, 5, 0x84][random.below(most)];
+        let odd_address = if random.below(20) == 0 { 0x123 } else { 0 };
+        let mut entry = number(0x08, vaddr + odd_address);
+        match random.below(8) {
+            0 => entry.extend([number(0x10, pages), number(0x20, flags)].concat()),
+            1 => entry.extend([number(0x28, pages), number(0x20, flags), number(0x10, 0)].concat()),
+            _ => entry.extend([number(0x10, 0), number(0x20, flags), number(0x28, pages)].concat()),
+        }
+        map.extend(message(random, entry));
+        stored += if flags & 4 == 0 { 0 } else { pages as usize };
+        vaddr += (pages + random.below(3) as u64) * 4096;
+    }
+    let mut pages: Vec<u8> = (0..stored).flat_map(|_| [random.below(3) as u8; 4096]).collect();
+    match random.below(10) {
+        0 => pages.truncate(pages.len() / 2),
+        1 => pages.extend([7; 100]),
+        _ => {}
+    }
+    if random.below(15) == 0 {
+        map.truncate(map.len() - random.below(map.len()));
+    }
+    (map, pages)
 }

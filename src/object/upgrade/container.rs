@@ -59,7 +59,7 @@ const LITTLE_ENDIAN: u64 = 1;
 
 /// The first object of a checkpoint; nothing is known where there is none.
 ///
-/// Errors: it is broken, or of a machine with another order of bytes.
+/// Errors: it is broken, of a machine with another order of bytes, or says a page size that none has.
 pub fn head(bundle: &Bundle) -> Result<CheckpointHead> {
     for found in bundle.records(types::KIND_CHECKPOINT, 0) {
         let found = found?;
@@ -71,6 +71,11 @@ pub fn head(bundle: &Bundle) -> Result<CheckpointHead> {
             return Err(Error::format("the checkpoint was made on a big-endian machine, which icecore does not read")
                 .in_image(bundle.part_name(found.part)));
         }
+        if let Some(size) = head.page_size.filter(|size| !size.is_power_of_two()) {
+            return Err(Error::format(format!("expected a page size that is a power of two, found {size}"))
+                .at_offset(found.record.offset as u64)
+                .in_image(bundle.part_name(found.part)));
+        }
         let parents = head.parents.into_iter().map(|parent| Parent {
             dump: parent.dump,
             end_checksum: parent.end_checksum,
@@ -78,7 +83,7 @@ pub fn head(bundle: &Bundle) -> Result<CheckpointHead> {
             path: parent.path.map(Into::into),
         });
         return Ok(CheckpointHead {
-            page_size: head.page_size.filter(|size| size.is_power_of_two()),
+            page_size: head.page_size,
             machine: head.machine,
             writer: head.writer.map(|writer| String::from_utf8_lossy(&writer).into_owned()),
             parents: parents.collect(),

@@ -244,9 +244,12 @@ impl<'a> Back<'a> {
             let from = place(range.start.saturating_sub(start));
             let to = place(range.end.saturating_sub(start)).min(unit.length);
             let length = to.saturating_sub(from) as u64;
-            let content = if unit.stored.is_empty() {
-                Content::Zeros(length)
-            } else if unit.stored.len() == unit.length {
+            if unit.stored.is_empty() {
+                // a hole: what takes no bytes in the bundle takes none here
+                self.at = self.at.saturating_add(length);
+                continue;
+            }
+            let content = if unit.stored.len() == unit.length {
                 Content::Plain(unit.stored.get(from..to).ok_or_else(broken)?)
             } else {
                 let next = self.window.packed.len();
