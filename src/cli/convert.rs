@@ -29,7 +29,7 @@ pub(crate) struct ConvertTo {
     #[arg(long, value_name = "CODEC", value_parser = compression)]
     compress: Option<Compression>,
     /// Bytes of pages that are packed, or have a checksum, together
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = unit)]
     unit: Option<u64>,
     /// Keep equal pages once for each place that has them: runs stay long, so that they can be mapped
     #[arg(long)]
@@ -54,6 +54,12 @@ pub(crate) struct ConvertTo {
 enum Version {
     V1,
     V2,
+}
+
+/// Bytes of a unit: whole pages, and no more than a reader has to unpack at once.
+fn unit(text: &str) -> Result<u64, String> {
+    let is_unit = |bytes: &u64| bytes.is_power_of_two() && (4096..=4 << 20).contains(bytes);
+    bytes(text).ok().filter(is_unit).ok_or_else(|| "expected a power of two from 4K to 4M, such as 64K".to_owned())
 }
 
 fn compression(text: &str) -> Result<Compression, String> {

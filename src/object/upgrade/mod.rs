@@ -22,6 +22,7 @@ pub mod image;
 mod leader;
 mod locks;
 mod mqueue;
+mod names;
 mod number;
 pub mod pagemap;
 mod parts;

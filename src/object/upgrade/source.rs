@@ -17,6 +17,7 @@ use crate::base::{Error, Limits, Result};
 use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead};
 use crate::object::upgrade::image::{Context, Rec, down_image, session};
+use crate::object::upgrade::names::{fit, safe};
 use crate::object::upgrade::pagemap;
 use crate::source::Source;
 use crate::source::bundle::{Bundle, is_directory};
@@ -37,6 +38,8 @@ pub struct V1Files {
     context: OnceLock<Context<'static>>,
     /// That of who only looks.
     partial: OnceLock<Context<'static>>,
+    /// Files whose names are broken.
+    problems: Vec<Error>,
 }
 
 /// A name of version 1.
@@ -77,17 +80,25 @@ impl V1Files {
         }
         chain.push(path);
         let head = container::head(&bundle)?;
-        let mut entries = Vec::new();
+        let (mut entries, mut problems) = (Vec::new(), Vec::new());
         for (number, id) in bundle.images() {
             if number == types::KIND_FILE {
-                let named = container::name(&bundle, number, id)?.unwrap_or_default();
+                let named = match container::name(&bundle, number, id) {
+                    Ok(named) => named.unwrap_or_default(),
+                    // without its name there is no file
+                    Err(error) => {
+                        problems.push(error);
+                        continue;
+                    }
+                };
                 let (link, is_directory) = (named.link, named.is_directory);
                 let name = safe(named.name).map_err(|error| error.in_image(bundle.name()))?;
                 entries.push(Entry { name, link, is_directory, place: Place::File(id) });
                 continue;
             }
             let Some(kind) = Kind::from_number(number).filter(|_| number != types::KIND_PAGES) else { continue };
-            let facts = container::image_facts(&bundle, number, id)?;
+            // an image that is broken is told of when it is opened, and the others are read
+            let facts = container::image_facts(&bundle, number, id).unwrap_or_default();
             let usual = || kind.file_name(id).unwrap_or_else(|| format!("{}-{id}", kind.name())).into_bytes();
             let name = match facts.name {
                 Some(name) => safe(name).map_err(|error| error.in_image(bundle.name()))?,
@@ -123,6 +134,7 @@ impl V1Files {
             chain,
             context: OnceLock::new(),
             partial: OnceLock::new(),
+            problems,
         })
     }
 
@@ -141,9 +153,14 @@ impl V1Files {
         &self.bundle
     }
 
+    /// Files whose names are broken: they are in no list.
+    pub fn problems(&self) -> &[Error] {
+        &self.problems
+    }
+
     /// What is odd about the files, and did not keep them from being read.
     pub fn bundle_warnings(&self) -> impl Iterator<Item = &Error> {
-        self.bundle.warnings().iter()
+        self.bundle.warnings().iter().chain(&self.problems)
     }
 
     /// What is said of the checkpoint as a whole.
@@ -273,48 +290,6 @@ fn context(bundle: &Arc<Bundle>) -> Context<'static> {
         }
         session(&mut records(&cores, Kind::Core, pid))
     })
-}
-
-/// So long a path can be, in bytes.
-const PATH: usize = 4095;
-
-/// Whether names can be beside each other in one directory: each is there once, and none goes on behind the name of a
-/// link or a file, which would lead elsewhere.
-fn fit(entries: &[Entry]) -> Result<()> {
-    let mut known: HashMap<&[u8], bool> = HashMap::with_capacity(entries.len());
-    for entry in entries {
-        let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
-        if known.insert(name, entry.is_directory).is_some() {
-            let shown = String::from_utf8_lossy(name);
-            return Err(Error::format(format!("expected one file of the name {shown:?}, found two")));
-        }
-    }
-    for entry in entries {
-        let name = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
-        let ends = memchr::memchr_iter(b'/', name).filter_map(|end| name.get(..end));
-        if let Some(before) = ends.into_iter().find(|before| known.get(before) == Some(&false)) {
-            let (shown, before) = (String::from_utf8_lossy(name), String::from_utf8_lossy(before));
-            return Err(Error::format(format!(
-                "expected the directory {before:?} of {shown:?}, found a file or a link"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// A name that stays in its directory.
-fn safe(name: Vec<u8>) -> Result<Vec<u8>> {
-    if name.len() > PATH {
-        let what = format!("expected a name of at most {PATH} bytes, found one of {}", name.len());
-        return Err(Error::format(what));
-    }
-    let mut parts = name.strip_suffix(b"/").unwrap_or(&name).split(|byte| *byte == b'/');
-    let is_safe = parts.all(|part| !part.is_empty() && part != b"." && part != b"..") && !name.contains(&0);
-    if is_safe {
-        return Ok(name);
-    }
-    let shown = String::from_utf8_lossy(&name).into_owned();
-    Err(Error::format(format!("expected a name that stays in the directory, found {shown:?}")))
 }
 
 impl Source for V1Files {

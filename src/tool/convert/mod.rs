@@ -184,6 +184,9 @@ fn to_v1(
     let Some(files) = dump.v1_files() else {
         return Err(Error::usage("is version 1 already").in_image(dump.source().name().to_owned()));
     };
+    if let (Some(error), None) = (files.problems().first(), &lost) {
+        return Err(error.clone());
+    }
     let pages = |name: &[u8], sink: &mut Sink| match files.pages_of(name) {
         Some(of) => pages::pages_file(dump.parents(), of, files.page_size(), sink, cancel).map(drop),
         None => Ok(()),
