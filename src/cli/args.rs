@@ -58,6 +58,9 @@ pub(crate) enum Verb {
     /// Write ELF core files of tasks, for gdb
     Core(CoreFiles),
     /// Convert a checkpoint between version 1 of the format and version 2
+    ///
+    /// Version 2 to version 2, to pack it otherwise or to need no parent, goes by way of version 1 in a temporary
+    /// directory beside the target.
     Convert(super::convert::ConvertTo),
     /// Do what crit does, with its options and output
     Crit(Crit),
