@@ -506,6 +506,10 @@ fn fields_that_stand_twice() {
     let half = message().uint(3, 3).uint(4, 4);
     let lacks = "expected required field 5 of fown_entry, found none";
     assert_eq!(says(&eventfd(&first, &half)).as_deref(), Some(lacks));
+    // a part that goes on in the next one is broken, though both together are a message
+    let cut = message().raw([8, 1, 16]);
+    let rest = message().raw([2, 24, 3, 32, 4, 40, 5]);
+    assert_eq!(says(&eventfd(&cut, &rest)).as_deref(), Some("expected the rest of a varint, found the end"));
     let wrong = message().fixed32(1, 7).uint(2, 2).message(3, &first).uint(1, 1).message(3, &second).uint(4, 4);
     assert_eq!(says(&wrong).as_deref(), Some("expected wire type 0 of eventfd_file_entry, found 5"));
 }

@@ -101,12 +101,14 @@ fn whole(bytes: &[u8], found: &WireField<'_>) -> Option<Vec<u8>> {
 /// Checks `bytes` as a `message`. Errors carry offsets from the start of `bytes`.
 pub(crate) fn check(message: &'static Message, bytes: &[u8], limits: &Limits) -> Result<(), Broken> {
     let mut budget = limits.memory;
-    Check { limits, budget: &mut budget }.message(message, bytes, 0, limits.depth)
+    Check { limits, budget: &mut budget, is_part: false }.message(message, bytes, 0, limits.depth)
 }
 
 struct Check<'a> {
     limits: &'a Limits,
     budget: &'a mut u64,
+    /// It is looked at a part of a message: what that lacks another may have.
+    is_part: bool,
 }
 
 impl Check<'_> {
@@ -137,14 +139,15 @@ impl Check<'_> {
                     Type::Message(_) if merged & (1 << position) != 0 => {}
                     Type::Message(inner) => {
                         let result = match self.message(inner, value, start, depth) {
-                            Err(broken) if field.label != Label::Repeated => match whole(bytes, &found) {
-                                Some(value) => {
-                                    merged |= 1 << position;
-                                    self.spend(value.len(), base)?;
-                                    self.message(inner, &value, start, depth)
+                            Err(broken) if field.label != Label::Repeated && !self.is_part => {
+                                match whole(bytes, &found) {
+                                    Some(whole) => {
+                                        merged |= 1 << position;
+                                        self.parts(inner, bytes, (found.number, base), &whole, depth)
+                                    }
+                                    None => Err(broken),
                                 }
-                                None => Err(broken),
-                            },
+                            }
                             result => result,
                         };
                         result.map_err(|broken| broken.inside(field))?;
@@ -157,9 +160,28 @@ impl Check<'_> {
             }
         }
         match message.missing(seen) {
-            Some(field) => Err(missing(message, field, base)),
-            None => Ok(()),
+            Some(field) if !self.is_part => Err(missing(message, field, base)),
+            _ => Ok(()),
         }
+    }
+
+    /// A message that stands in several parts: each is sound by itself, and together they have what it needs.
+    fn parts(
+        &mut self,
+        message: &'static Message,
+        bytes: &[u8],
+        (number, base): (u32, usize),
+        whole: &[u8],
+        depth: u32,
+    ) -> Result<(), Broken> {
+        let mut part = Check { limits: self.limits, budget: &mut *self.budget, is_part: true };
+        for found in Fields::new(bytes).flatten().filter(|field| field.number == number) {
+            if let Value::Bytes(value) = found.value {
+                part.message(message, value, base.wrapping_add(found.body), depth)?;
+            }
+        }
+        self.spend(whole.len(), base)?;
+        self.message(message, whole, base, depth)
     }
 
     fn packed(&mut self, field: &Field, value: &[u8], base: usize) -> Result<(), Broken> {

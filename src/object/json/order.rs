@@ -89,7 +89,13 @@ fn merge<'b>(
         for found in Fields::new(wire) {
             let found = found.map_err(|error| Broken::wire(error, base))?;
             match found.value {
-                Value::Bytes(bytes) => merged.extend_from_slice(bytes),
+                Value::Bytes(bytes) => {
+                    // one that goes on behind its end must not find the rest in the next
+                    for part in Fields::new(bytes) {
+                        part.map_err(|error| Broken::wire(error, base).inside(field))?;
+                    }
+                    merged.extend_from_slice(bytes);
+                }
                 _ => return Err(wrong_wire_type(message, field, &found, base)),
             }
         }
