@@ -83,32 +83,15 @@ pub(crate) fn too_large(limits: &Limits, base: usize) -> Broken {
     Broken::new(error, base)
 }
 
-/// All of a message that stands once, where it stands in parts, which protobuf merges: what one lacks another may have.
-#[cold]
-fn whole(bytes: &[u8], found: &WireField<'_>) -> Option<Vec<u8>> {
-    let parts = || Fields::new(bytes).flatten().filter(|field| field.number == found.number);
-    parts().nth(1)?;
-    let mut whole = Vec::new();
-    for part in parts() {
-        match part.value {
-            Value::Bytes(value) => whole.extend_from_slice(value),
-            _ => return None,
-        }
-    }
-    Some(whole)
-}
-
 /// Checks `bytes` as a `message`. Errors carry offsets from the start of `bytes`.
 pub(crate) fn check(message: &'static Message, bytes: &[u8], limits: &Limits) -> Result<(), Broken> {
     let mut budget = limits.memory;
-    Check { limits, budget: &mut budget, is_part: false }.message(message, bytes, 0, limits.depth)
+    Check { limits, budget: &mut budget }.message(message, bytes, 0, limits.depth)
 }
 
 struct Check<'a> {
     limits: &'a Limits,
     budget: &'a mut u64,
-    /// It is looked at a part of a message: what that lacks another may have.
-    is_part: bool,
 }
 
 impl Check<'_> {
@@ -118,8 +101,6 @@ impl Check<'_> {
         };
         self.spend(message.size, base)?;
         let mut seen = 0u64;
-        // those that were looked at as a whole, since they stand in parts
-        let mut merged = 0u64;
         let mut hint = 0usize;
         for found in Fields::new(bytes) {
             let found = found.map_err(|error| Broken::wire(error, base))?;
@@ -136,21 +117,8 @@ impl Check<'_> {
             if let Value::Bytes(value) = found.value {
                 let start = base.wrapping_add(found.body);
                 match field.ty {
-                    Type::Message(_) if merged & (1 << position) != 0 => {}
                     Type::Message(inner) => {
-                        let result = match self.message(inner, value, start, depth) {
-                            Err(broken) if field.label != Label::Repeated && !self.is_part => {
-                                match whole(bytes, &found) {
-                                    Some(whole) => {
-                                        merged |= 1 << position;
-                                        self.parts(inner, bytes, (found.number, base), &whole, depth)
-                                    }
-                                    None => Err(broken),
-                                }
-                            }
-                            result => result,
-                        };
-                        result.map_err(|broken| broken.inside(field))?;
+                        self.message(inner, value, start, depth).map_err(|broken| broken.inside(field))?;
                     }
                     Type::Bytes | Type::String => self.element(field, 32, start)?,
                     _ => self.packed(field, value, start)?,
@@ -160,28 +128,9 @@ impl Check<'_> {
             }
         }
         match message.missing(seen) {
-            Some(field) if !self.is_part => Err(missing(message, field, base)),
-            _ => Ok(()),
+            Some(field) => Err(missing(message, field, base)),
+            None => Ok(()),
         }
-    }
-
-    /// A message that stands in several parts: each is sound by itself, and together they have what it needs.
-    fn parts(
-        &mut self,
-        message: &'static Message,
-        bytes: &[u8],
-        (number, base): (u32, usize),
-        whole: &[u8],
-        depth: u32,
-    ) -> Result<(), Broken> {
-        let mut part = Check { limits: self.limits, budget: &mut *self.budget, is_part: true };
-        for found in Fields::new(bytes).flatten().filter(|field| field.number == number) {
-            if let Value::Bytes(value) = found.value {
-                part.message(message, value, base.wrapping_add(found.body), depth)?;
-            }
-        }
-        self.spend(whole.len(), base)?;
-        self.message(message, whole, base, depth)
     }
 
     fn packed(&mut self, field: &Field, value: &[u8], base: usize) -> Result<(), Broken> {
