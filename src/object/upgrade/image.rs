@@ -21,10 +21,11 @@ use crate::object::upgrade::{container, leader, write};
 use crate::wire::field::{Fields, Value};
 use crate::wire::v2::types;
 
+/// Bytes of V1 that are converted together, and about how many a list has.
+pub(super) use crate::source::bundle::LIST;
+
 pub use crate::object::upgrade::context::{Context, Session, takes_session};
 
-/// Bytes of V1 that are converted together, and about how many a list has.
-pub(super) const LIST: usize = 64 << 10;
 /// How many such parts are converted at a time, and about how many bytes.
 pub(super) const PARTS: usize = 32;
 pub(super) const WINDOW: usize = 8 << 20;
