@@ -179,6 +179,11 @@ impl Error {
         &self.0.what
     }
 
+    /// What helps, if anything is known to.
+    pub fn way_out(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The system's error behind it, if there is one.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         self.0.source.as_ref().map(|source| source.kind())

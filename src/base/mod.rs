@@ -13,6 +13,7 @@ pub mod report;
 pub mod reserve;
 pub mod sink;
 pub mod size;
+pub mod stage;
 
 pub use address::Address;
 pub use error::{Error, ErrorKind, Result};

@@ -55,6 +55,10 @@ pub(crate) enum Verb {
     Diff(DiffOf),
     /// Show images of a dump, or one image, entry by entry
     Show(ShowImages),
+    /// Say whether a checkpoint is whole, and what is wrong with it if not
+    ///
+    /// Exit codes: 0 whole, 1 something is wrong, 2 could not look.
+    Check(super::check::CheckDump),
     /// Write ELF core files of tasks, for gdb
     Core(CoreFiles),
     /// Convert a checkpoint between version 1 of the format and version 2

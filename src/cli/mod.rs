@@ -7,6 +7,7 @@
 
 mod args;
 mod arguments;
+mod check;
 mod completions;
 mod convert;
 mod coredump;
@@ -97,6 +98,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Strings(options) => search::list(&options),
         Verb::Diff(options) => diff::diff(&options),
         Verb::Show(options) => show::show(&options),
+        Verb::Check(options) => check::check(&options),
         Verb::Core(options) => coredump::core(&options),
         Verb::Convert(options) => convert::convert(&options),
         Verb::Completions(completions) => completions::write(&completions),

@@ -11,7 +11,7 @@ use super::problems::Problems;
 use super::table::{Style, Table};
 use super::{Outcome, complain, remark};
 use crate::base::name::harmless_json;
-use crate::base::report::{Card, Cell, Row, Rows};
+use crate::base::report::{Card, Cell, Fact, Row, Rows};
 use crate::base::{Error, Result};
 
 /// What takes the rows of one question.
@@ -102,6 +102,25 @@ impl Out {
         Ok(())
     }
 
+    /// Named values, one below the other.
+    pub(super) fn card(&mut self, facts: &[Fact]) -> Result<()> {
+        let widest = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0);
+        for fact in facts {
+            for (position, value) in fact.values.iter().enumerate() {
+                let name = if position == 0 { fact.name } else { "" };
+                let indent = widest.saturating_add(2);
+                let name = self.style.heading(&format!("{name:indent$}"));
+                for (number, line) in self.style.wrapped(value, indent).iter().enumerate() {
+                    match number {
+                        0 => self.raw(&format!("{name}{line}\n"))?,
+                        _ => self.raw(&format!("{:indent$}{line}\n", ""))?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn finish(mut self) -> Result<Outcome> {
         self.stdout.flush().map_err(failed)?;
         Ok(self.problems.finish())
@@ -172,32 +191,12 @@ impl Cards {
     pub(super) fn new(show: Show) -> Self {
         Self { out: Out::new(show) }
     }
-
-    fn text(&mut self, card: &impl Card) -> Result<()> {
-        let facts = card.facts();
-        let style = self.out.style;
-        let widest = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0);
-        for fact in facts {
-            for (position, value) in fact.values.iter().enumerate() {
-                let name = if position == 0 { fact.name } else { "" };
-                let indent = widest.saturating_add(2);
-                let name = style.heading(&format!("{name:indent$}"));
-                for (number, line) in style.wrapped(value, indent).iter().enumerate() {
-                    match number {
-                        0 => self.out.raw(&format!("{name}{line}\n"))?,
-                        _ => self.out.raw(&format!("{:indent$}{line}\n", ""))?,
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<C: Card> Rows<C> for Cards {
     fn row(&mut self, card: C) -> Result<()> {
         match self.out.format {
-            Format::Text => self.text(&card),
+            Format::Text => self.out.card(&card.facts()),
             Format::Json => {
                 let out = Harmless(&mut self.out.stdout);
                 serde_json::to_writer_pretty(out, &card).map_err(|error| failed(error.into()))?;

@@ -27,10 +27,15 @@ impl Style {
         self.paint(text, anstyle::Style::new().effects(Effects::BOLD))
     }
 
+    /// What asks for attention.
+    pub(super) fn odd(self, text: &str) -> String {
+        self.paint(text, AnsiColor::Yellow.on_default())
+    }
+
     fn cell(self, cell: &Cell, text: &str) -> String {
         match cell {
             Cell::Empty => self.paint(text, anstyle::Style::new().effects(Effects::DIMMED)),
-            Cell::Odd(_) => self.paint(text, AnsiColor::Yellow.on_default()),
+            Cell::Odd(_) => self.odd(text),
             Cell::Text(_) | Cell::Size(_) => text.to_owned(),
         }
     }

@@ -1,0 +1,126 @@
+//! `check`: whether a checkpoint is whole.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::args::Dump;
+use super::out::{Format, Out};
+use super::progress::Bar;
+use super::table::Style;
+use super::{Outcome, interrupt};
+use crate::base::name::harmless;
+use crate::base::report::{Cancel, Card, Cell, Rows};
+use crate::base::{Error, Result};
+use crate::tool::check::{self, Check, Checked, Finding, Severity};
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckDump {
+    /// Read every page, unpack every block, compare every checksum
+    #[arg(long)]
+    deep: bool,
+    // behind the verb's own options: its headings go on to what follows
+    #[command(flatten)]
+    dump: Dump,
+}
+
+pub(super) fn check(options: &CheckDump) -> Result<Outcome> {
+    let check = Check { read: options.dump.read.options(), deep: options.deep };
+    let (bar, cancel) = (Bar::new(), Cancel::default());
+    interrupt::listen(&cancel)?;
+    let mut told = Told { out: Out::new(options.dump.show), findings: 0 };
+    let checked = check::check(&options.dump.dir, &check, &mut told, (&bar, &cancel))?;
+    drop(bar);
+    let is_whole = checked.is_whole;
+    let outcome = told.finish(&checked)?;
+    Ok(if outcome == Outcome::Done && !is_whole { Outcome::Found } else { outcome })
+}
+
+/// Writes findings as they come, and the verdict behind them.
+struct Told {
+    out: Out,
+    findings: u64,
+}
+
+/// The last line of NDJSON, and the last key of the document.
+#[derive(Serialize)]
+struct Last<'c> {
+    checked: &'c Checked,
+}
+
+impl Told {
+    fn text(&mut self, finding: &Finding) -> Result<()> {
+        let style: Style = self.out.style;
+        let name = finding.severity.name();
+        let severity = match finding.severity {
+            Severity::Note => name.to_owned(),
+            Severity::Warning | Severity::Error => style.odd(name),
+        };
+        let gap = " ".repeat(INDENT.saturating_sub(name.len()));
+        let place = finding.place();
+        let colon = if place.is_empty() { "" } else { ": " };
+        let what = Cell::text(harmless(&format!("{place}{colon}{} [{}]", finding.what, finding.rule)));
+        let advice = finding.advice.as_deref().map(|advice| Cell::text(harmless(advice)));
+        let mut before = format!("{severity}{gap}");
+        for cell in std::iter::once(what).chain(advice) {
+            for line in style.wrapped(&cell, INDENT) {
+                self.out.raw(&format!("{before}{line}\n"))?;
+                before = " ".repeat(INDENT);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, checked: &Checked) -> Result<Outcome> {
+        match self.out.format {
+            Format::Text => {
+                if self.findings > 0 {
+                    self.out.raw("\n")?;
+                }
+                self.out.card(&checked.facts())?;
+            }
+            Format::Json => {
+                self.out.raw(if self.findings == 0 {
+                    "{\n\"findings\": [],\n\"checked\": "
+                } else {
+                    "\n],\n\"checked\": "
+                })?;
+                self.out.json(checked)?;
+                self.out.raw("\n}\n")?;
+            }
+            Format::Ndjson => {
+                self.out.json(&Last { checked })?;
+                self.out.raw("\n")?;
+            }
+        }
+        self.out.finish()
+    }
+}
+
+/// Columns before what a finding says.
+const INDENT: usize = 9;
+
+impl Rows<Finding> for Told {
+    fn row(&mut self, finding: Finding) -> Result<()> {
+        self.findings = self.findings.saturating_add(1);
+        match self.out.format {
+            Format::Text => self.text(&finding),
+            Format::Json => {
+                self.out.raw(if self.findings == 1 { "{\n\"findings\": [\n" } else { ",\n" })?;
+                self.out.json(&finding)
+            }
+            Format::Ndjson => {
+                self.out.json(&finding)?;
+                self.out.raw("\n")
+            }
+        }
+    }
+
+    fn problem(&mut self, error: Error) -> Result<()> {
+        self.out.problem(&error)
+    }
+
+    fn note(&mut self, why: &str) -> Result<()> {
+        self.out.note(why)
+    }
+}
