@@ -11,6 +11,7 @@ mod checked;
 mod entries;
 mod finding;
 mod findings;
+mod scan;
 
 use std::path::Path;
 
@@ -95,6 +96,7 @@ pub fn check_open(
         subject.go_on()?;
         rule(&subject, &mut findings, &mut checked)?;
     }
+    findings.finish()?;
     checked.count(&findings);
     Ok(checked)
 }
