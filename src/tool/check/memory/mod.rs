@@ -3,11 +3,14 @@
 //! Nothing reads a page unless it is asked to (`deep`): what a pagemap says is held against what is mapped, against the
 //! lengths of files and against the pagemaps of the parents, in one pass each.
 
+mod chain;
 mod compress;
 mod few;
 mod files;
+mod holes;
 mod odd;
 mod pagemap;
+mod parents;
 mod payload;
 mod ranges;
 mod segments;
@@ -65,7 +68,17 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, checked: 
         checked.unchecked_pages = checked.pages;
         files::look(dump, &described, findings)?;
     }
-    Ok(())
+    parents::links(subject, findings, checked)?;
+    let mut packed = Vec::new();
+    for window in described.chunks(WINDOW) {
+        subject.go_on()?;
+        let walked: Vec<_> = window.par_iter().map(|one| chain::look(subject, one, page_size)).collect();
+        for (one, walked) in window.iter().zip(walked) {
+            packed.extend(walked.packed.iter().max());
+            chain::tell(walked, one, findings)?;
+        }
+    }
+    parents::versions(subject, &packed, findings)
 }
 
 /// Bytes of a page; where the dump does not say, what makes the first pages file as long as it is.
