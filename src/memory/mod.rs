@@ -26,7 +26,9 @@ mod zstd;
 
 pub use blocks::Blocks;
 pub(crate) use codec::unpack;
+pub(crate) use compressed::Compressed;
 pub use file::PagesFile;
+pub(crate) use level::Level;
 pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pack::Compression;
@@ -36,6 +38,7 @@ pub use pages::{PageState, Pages};
 pub use parents::Parents;
 pub use run::{Content, Page, PageBytes, Run, Stored};
 pub use runs::Runs;
+pub(crate) use span::{Origin, Span};
 pub use twins::Twins;
 pub use v2::PageRuns;
 

@@ -183,6 +183,12 @@ impl Store {
         (&self.source, &self.file)
     }
 
+    /// Bytes that the blocks of entry `index` take.
+    pub(crate) fn payload_of_blocks(&self, index: usize) -> Option<u64> {
+        let entry = PagemapEntry::from_message(self.image.get(index).ok()?.message())?;
+        Some(entry.blocks?.total_payload_size())
+    }
+
     /// The blocks of entry `index`, whose payload begins at `offset`, from the page `at` bytes behind its first on.
     pub(crate) fn blocks_from(&self, index: usize, offset: u64, at: u64) -> Option<impl Iterator<Item = Block> + '_> {
         let entry = PagemapEntry::from_message(self.image.get(index).ok()?.message())?;
