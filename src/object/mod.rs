@@ -4,6 +4,7 @@ mod check;
 mod decode;
 pub mod flags;
 pub mod json;
+mod look;
 pub mod schema;
 pub mod upgrade;
 
@@ -14,3 +15,4 @@ pub mod v1 {
 }
 
 pub use decode::{Object, message};
+pub use look::Look;

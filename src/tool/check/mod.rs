@@ -9,8 +9,10 @@
 
 mod checked;
 mod entries;
+mod files;
 mod finding;
 mod findings;
+mod spot;
 
 use std::path::Path;
 
@@ -54,7 +56,7 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look];
+const RULES: &[Rule] = &[entries::look, files::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
