@@ -6,6 +6,7 @@ pub mod flags;
 pub mod json;
 pub mod oddities;
 pub mod references;
+mod look;
 pub mod schema;
 pub mod upgrade;
 
@@ -16,3 +17,4 @@ pub mod v1 {
 }
 
 pub use decode::{Object, message};
+pub use look::Look;

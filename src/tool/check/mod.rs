@@ -9,10 +9,12 @@
 
 mod checked;
 mod entries;
+mod files;
 mod finding;
 mod findings;
 mod scan;
 mod memory;
+mod spot;
 
 use std::path::Path;
 
@@ -57,6 +59,7 @@ type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
 const RULES: &[Rule] = &[entries::look, memory::look];
+const RULES: &[Rule] = &[entries::look, files::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
