@@ -6,6 +6,7 @@ pub mod flags;
 pub mod json;
 pub mod schema;
 pub mod upgrade;
+pub mod visit;
 
 /// The V1 messages as structs, one per message of `proto/v1`. Strings and bytes are slices of the map.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
