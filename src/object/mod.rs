@@ -9,6 +9,7 @@ pub mod references;
 mod look;
 pub mod schema;
 pub mod upgrade;
+pub mod visit;
 
 /// The V1 messages as structs, one per message of `proto/v1`. Strings and bytes are slices of the map.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

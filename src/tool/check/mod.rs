@@ -15,12 +15,14 @@ mod findings;
 mod scan;
 mod memory;
 mod spot;
+mod needs;
 
 use std::path::Path;
 
 pub use checked::Checked;
 pub use finding::{Finding, Severity};
 use findings::Findings;
+pub use needs::{Need, NeedKind};
 
 use crate::base::report::{Cancel, Progress, Rows};
 use crate::base::{Error, ErrorKind, Result};
@@ -33,6 +35,8 @@ pub struct Check {
     pub read: Options,
     /// Reads every page, unpacks every block, compares every checksum.
     pub deep: bool,
+    /// Compares what restoring needs with this machine.
+    pub here: bool,
 }
 
 /// What rules look at.
@@ -60,6 +64,7 @@ type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 /// All rules, in the order in which they look: what later ones build on comes first.
 const RULES: &[Rule] = &[entries::look, memory::look];
 const RULES: &[Rule] = &[entries::look, files::look];
+const RULES: &[Rule] = &[entries::look, needs::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
