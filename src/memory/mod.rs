@@ -26,11 +26,12 @@ mod zstd;
 
 pub use blocks::Blocks;
 pub(crate) use codec::unpack;
+pub(crate) use compressed::Compressed;
 pub use file::PagesFile;
 pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pack::Compression;
-pub(crate) use pack::pack;
+pub(crate) use pack::{pack, pack_block};
 pub use pagemap::{Pagemap, PagemapEntry};
 pub use pages::{PageState, Pages};
 pub use parents::Parents;
