@@ -25,6 +25,7 @@ mod names;
 pub mod namespace;
 mod old_files;
 pub mod pipe;
+pub mod plain;
 pub(crate) mod region;
 pub mod registers;
 pub mod resident;

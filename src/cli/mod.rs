@@ -12,6 +12,7 @@ mod completions;
 mod convert;
 mod coredump;
 mod crit;
+mod crit_pages;
 mod diff;
 mod images;
 mod interrupt;

@@ -32,7 +32,7 @@ pub(crate) use level::Level;
 pub use lz4::packed_size;
 pub use missing::Missing;
 pub use pack::Compression;
-pub(crate) use pack::pack;
+pub(crate) use pack::{pack, pack_block};
 pub use pagemap::{Pagemap, PagemapEntry};
 pub use pages::{PageState, Pages};
 pub use parents::Parents;
