@@ -127,8 +127,7 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         }
         writeln!(
             text,
-            "static MESSAGE_{}: Message = Message {{ name: {:?}, size: size_of::<super::v1::{}>(), required: {required:#x}, has_links: {}, fields: &[",
-            "static MESSAGE_{}: Message = Message {{ name: {:?}, index: {index}, size: size_of::<super::v1::{}>(), required: {required:#x}, fields: &[",
+            "static MESSAGE_{}: Message = Message {{ name: {:?}, index: {index}, size: size_of::<super::v1::{}>(), required: {required:#x}, has_links: {}, fields: &[",
             constant(message.full_name()),
             message.name(),
             camel(message.name()),

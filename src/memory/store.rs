@@ -187,6 +187,8 @@ impl Store {
     pub(crate) fn payload_of_blocks(&self, index: usize) -> Option<u64> {
         let entry = PagemapEntry::from_message(self.image.get(index).ok()?.message())?;
         Some(entry.blocks?.total_payload_size())
+    }
+
     /// Pages in each block of entry `index`, but perhaps its last.
     pub(crate) fn pages_per_block(&self, index: usize) -> u64 {
         let entry = self.image.get(index).ok();

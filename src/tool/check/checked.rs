@@ -111,18 +111,16 @@ impl Card for Checked {
         if self.parents > 0 {
             pages.push_str(&format!(", and those of {} parents", self.parents));
         }
-        vec![
+        let mut facts = vec![
             fact("checked", harmless(&self.source)),
             fact("images", format!("{}, {} entries", self.images, self.entries)),
             fact("pages", pages),
-            Fact { name: "verdict", values: vec![verdict] },
-        ]
-        let mut facts = vec![
         ];
         let lines = self.need_lines();
         if !lines.is_empty() {
             let lines = lines.iter().map(|line| Cell::Text(harmless(line).into())).collect();
             facts.push(Fact { name: "needs", values: lines });
+        }
         facts.push(Fact { name: "verdict", values: vec![verdict] });
         facts
     }

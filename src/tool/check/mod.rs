@@ -12,10 +12,10 @@ mod entries;
 mod files;
 mod finding;
 mod findings;
-mod scan;
 mod memory;
-mod spot;
 mod needs;
+mod scan;
+mod spot;
 
 use std::path::Path;
 
@@ -62,9 +62,7 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look, memory::look];
-const RULES: &[Rule] = &[entries::look, files::look];
-const RULES: &[Rule] = &[entries::look, needs::look];
+const RULES: &[Rule] = &[entries::look, memory::look, files::look, needs::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
