@@ -17,7 +17,8 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
             if let [before, held] = pair
                 && before.fd == held.fd
             {
-                let what = format!("expected each descriptor once, found {} again, as in entry {}", held.fd, before.entry);
+                let what =
+                    format!("expected each descriptor once, found {} again, as in entry {}", held.fd, before.entry);
                 let finding = Finding::error("fd-twice", what).advice("CRIU cannot put two files under one number");
                 findings.add(spot(table, held).field("fd", finding))?;
             }

@@ -15,7 +15,8 @@ pub(super) fn look(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
         seen.push((tfd, position));
         match table.get(tfd) {
             None => {
-                let what = format!("expected task {pid}, which restores the epoll, to have descriptor {tfd}, found none");
+                let what =
+                    format!("expected task {pid}, which restores the epoll, to have descriptor {tfd}, found none");
                 let advice = "CRIU cannot add it to the epoll and gives up";
                 findings.add(file.spot.field(&field(), Finding::error("epoll-target", what).advice(advice)))?;
             }

@@ -56,7 +56,8 @@ fn whole(image: &Image, findings: &mut Findings<'_>) -> Result<()> {
         let last = off.checked_add(len);
         if last.is_none_or(|last| last > size) {
             let what = format!("expected a piece inside the {size} bytes of the file, found {len} bytes at {off}");
-            let finding = Finding::error("ghost-beyond", what).advice("CRIU restores a file that is longer than it was");
+            let finding =
+                Finding::error("ghost-beyond", what).advice("CRIU restores a file that is longer than it was");
             findings.add(spot.field("off", finding))?;
         } else if off < end {
             let what = format!("expected a piece behind the last one, which ends at {end}, found one at {off}");

@@ -27,7 +27,8 @@ pub(super) fn path(file: &File<'_>, path_id: Option<u32>, findings: &mut Finding
             findings.add(file.spot.field("regf_id", Finding::error("path-file", what).advice("CRIU refuses the dump")))
         }
         None if !roll.has(FileType::REG, file.id) => {
-            let what = format!("expected the path in `regf_id`, or in a file of the same number, {}, found none", file.id);
+            let what =
+                format!("expected the path in `regf_id`, or in a file of the same number, {}, found none", file.id);
             findings.add(file.spot.mark(Finding::error("path-file", what).advice("CRIU refuses the dump")))
         }
         _ => Ok(()),
@@ -49,7 +50,8 @@ pub(super) fn data(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
                 && before == pipe_id
             {
                 let what = format!("expected what is in each pipe once, found pipe {pipe_id:#x} again");
-                let finding = Finding::error("pipe-data-twice", what).advice("CRIU restores the last and loses the others");
+                let finding =
+                    Finding::error("pipe-data-twice", what).advice("CRIU restores the last and loses the others");
                 findings.add(Spot::new(image.name(), *entry as u64).field("pipe_id", finding))?;
             }
         }

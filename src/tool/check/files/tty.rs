@@ -66,7 +66,8 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
         }
         Ok(())
     })?;
-    let lonely = pairs.iter().filter_map(|(index, (slave, has_master))| Some((index, (*slave)?)).filter(|_| !has_master));
+    let lonely =
+        pairs.iter().filter_map(|(index, (slave, has_master))| Some((index, (*slave)?)).filter(|_| !has_master));
     for (index, entry) in lonely.skip(1) {
         let what = format!("expected at most one slave without a master, found another, of pseudo-terminal {index}");
         let advice = "CRIU can take one terminal from outside (--shell-job), not two";

@@ -29,7 +29,8 @@ pub(super) fn inotify(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()
     });
     for (wd, position) in zero.into_iter().chain(again) {
         let what = format!("expected each watch to have a number of its own, from 1, found {wd}");
-        let finding = Finding::error("watch-number", what).advice("the kernel gives no watch this number; CRIU gives up");
+        let finding =
+            Finding::error("watch-number", what).advice("the kernel gives no watch this number; CRIU gives up");
         findings.add(file.spot.field(&format!("wd[{position}].wd"), finding))?;
     }
     Ok(())
