@@ -49,7 +49,7 @@ planted! {
         |plant| entry(plant, "tcp-stream-170a2.img", 0, |stream| stream["snd_wscale"] = 15.into());
 
     a_unix_socket_of_no_type: Error "unix-socket" in "tree", "files.img" 50,
-        |plant| file(plant, 50, |file| file["usk"]["type"] = 3.into());
+        |plant| file(plant, 50, |file| file["usk"]["type"] = 4.into());
     a_unix_name_too_long: Error "unix-name" in "tree", "files.img" 50,
         |plant| file(plant, 50, |file| file["usk"]["name"] = "a".repeat(109).into());
     a_deleted_socket_without_a_path: Error "unix-name" in "tree", "files.img" 41,

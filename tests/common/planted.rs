@@ -1,4 +1,5 @@
 //! A test for each planted defect, in a line or a few: what `check` must say of it, and how to plant it.
+#![allow(unused_macros, unused_imports)]
 
 /// `name: Severity "rule" in "dump", "image" entry, |plant| ...;`, where `-` is no entry. The defect may break other
 /// rules too, but this one once.

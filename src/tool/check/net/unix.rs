@@ -13,8 +13,8 @@ use crate::tool::check::spot::{self, Spot};
 
 const UNIXSK: FileType = FileType(5);
 
-/// Types: stream, dgram, seqpacket.
-const TYPES: [u64; 3] = [1, 2, 5];
+/// Types: stream, dgram, raw (which the kernel takes for dgram), seqpacket.
+const TYPES: [u64; 4] = [1, 2, 3, 5];
 const DGRAM: u64 = 2;
 const LISTEN: u64 = 10;
 
@@ -98,7 +98,7 @@ pub(super) fn look(
         let what = format!("expected a name of at most {NAME} bytes, found {}", name.len());
         wrong("unix-name", "name", what, refuses)?;
     }
-    if part.flag("deleted") && !name.first().is_some_and(|first| *first != 0) {
+    if part.flag("deleted") && name.first().is_none_or(|first| *first == 0) {
         let what = "expected the path that was deleted, found none".to_owned();
         wrong("unix-name", "name", what, refuses)?;
     }
