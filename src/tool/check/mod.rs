@@ -7,7 +7,9 @@
 //! 2. A row in [`RULES`].
 //! 3. A line in docs/check.md, and a test that plants the defect.
 
+mod cgroups;
 mod checked;
+mod circles;
 mod entries;
 mod files;
 mod finding;
@@ -15,6 +17,10 @@ mod findings;
 mod memory;
 mod needs;
 mod scan;
+mod ipc;
+mod mounts;
+mod namespaces;
+mod net;
 mod spot;
 mod references;
 mod tasks;
@@ -65,6 +71,8 @@ type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
 const RULES: &[Rule] = &[entries::look, references::look, tasks::look, memory::look, files::look, needs::look];
+const RULES: &[Rule] =
+    &[entries::look, files::look, net::look, mounts::look, namespaces::look, ipc::look, cgroups::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
