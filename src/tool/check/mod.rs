@@ -39,6 +39,8 @@ pub(crate) struct Subject<'s> {
     /// In bytes of what is checked.
     pub(crate) progress: &'s dyn Progress,
     pub(crate) cancel: &'s Cancel,
+    /// Whether it is what is whole of something that is not.
+    pub(crate) is_salvaged: bool,
 }
 
 impl Subject<'_> {
@@ -67,14 +69,19 @@ pub fn check(
     out: &mut dyn Rows<Finding>,
     control: (&dyn Progress, &Cancel),
 ) -> Result<Checked> {
+    let mut findings = Findings::new(out);
     match Checkpoint::open_with(source, options.read) {
-        Ok(dump) => check_open(&dump, options, out, control),
+        Ok(dump) => look(&dump, options, &mut findings, control, false),
         Err(error) if matches!(error.kind(), ErrorKind::Format | ErrorKind::Limit) => {
-            let mut findings = Findings::new(out);
             findings.broken("container", &error)?;
-            let mut checked = Checked::new(&source.to_string_lossy());
-            checked.count(&findings);
-            Ok(checked)
+            match memory::salvage(source, options, &error, &mut findings, control.1)? {
+                Some(dump) => look(&dump, options, &mut findings, control, true),
+                None => {
+                    let mut checked = Checked::new(&source.to_string_lossy());
+                    checked.count(&findings);
+                    Ok(checked)
+                }
+            }
         }
         Err(error) => Err(error),
     }
@@ -87,15 +94,24 @@ pub fn check_open(
     dump: &Checkpoint,
     options: &Check,
     out: &mut dyn Rows<Finding>,
-    (progress, cancel): (&dyn Progress, &Cancel),
+    control: (&dyn Progress, &Cancel),
 ) -> Result<Checked> {
-    let subject = Subject { dump, options, progress, cancel };
-    let mut findings = Findings::new(out);
+    look(dump, options, &mut Findings::new(out), control, false)
+}
+
+fn look(
+    dump: &Checkpoint,
+    options: &Check,
+    findings: &mut Findings<'_>,
+    (progress, cancel): (&dyn Progress, &Cancel),
+    is_salvaged: bool,
+) -> Result<Checked> {
+    let subject = Subject { dump, options, progress, cancel, is_salvaged };
     let mut checked = Checked::new(dump.source().name());
     for rule in RULES {
         subject.go_on()?;
-        rule(&subject, &mut findings, &mut checked)?;
+        rule(&subject, findings, &mut checked)?;
     }
-    checked.count(&findings);
+    checked.count(findings);
     Ok(checked)
 }
