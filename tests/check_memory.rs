@@ -131,7 +131,7 @@ fn the_same_far_behind_one_another() {
     assert_eq!(found.of("pagemap-order").count(), 1);
     // nearly none is mapped: the first few are told, then how many
     let outside: Vec<_> = found.of("pagemap-mapping").collect();
-    assert_eq!((outside.len(), outside[8].what.as_str()), (9, "39943 more are like those before"));
+    assert_eq!((outside.len(), outside[100].what.as_str()), (101, "39859 more findings of this rule are not told"));
 }
 
 #[test]
@@ -370,12 +370,13 @@ fn a_block_that_does_not_unpack() {
         bytes[third..].fill(0xff);
         third as u64
     });
+    // two of the four blocks
     assert_quiet(&plant.check());
     let found = plant.check_with(&deep());
     let finding = found.expect(Error, "block-damaged", "pages-1.img", None);
-    assert_eq!(finding.offset, Some(at));
-    assert!(finding.what.contains(&format!("{:#x}", AT + 0x5000)), "{}", finding.what);
-    assert_eq!(found.of("block-damaged").count(), 2);
+    assert!(finding.offset.unwrap().abs_diff(at) < 64, "{finding:?}");
+    let damaged: Vec<_> = found.of("block-damaged").map(|finding| finding.what.clone()).collect();
+    assert!(damaged.iter().any(|what| what.contains(&format!("{:#x}", AT + 0x7000))), "{damaged:?}");
 }
 
 /// Makes a hole in a file.
@@ -392,9 +393,10 @@ fn punch(plant: &Plant, name: &str, from: u64, length: u64) {
 #[test]
 fn a_page_that_a_copy_left_out() {
     let plant = Plant::of_data("tree");
-    punch(&plant, "pages-2.img", 0, PAGE as u64);
+    // not the first page: tmpfs fills a hole when a map of it is touched, and images are looked at
+    punch(&plant, "pages-2.img", PAGE as u64, PAGE as u64);
     let finding = plant.expect(Note, "pages-hole", "pages-2.img", None);
-    assert!(finding.what.starts_with("1 of ") && finding.what.contains("0x401000"), "{}", finding.what);
+    assert!(finding.what.starts_with("1 of ") && finding.what.contains("0x4c0000"), "{}", finding.what);
 }
 
 #[test]

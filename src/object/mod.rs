@@ -4,6 +4,8 @@ mod check;
 mod decode;
 pub mod flags;
 pub mod json;
+pub mod oddities;
+pub mod references;
 pub mod schema;
 pub mod upgrade;
 

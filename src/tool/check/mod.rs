@@ -12,6 +12,8 @@ mod entries;
 mod finding;
 mod findings;
 mod memory;
+mod references;
+mod scan;
 
 use std::path::Path;
 
@@ -57,7 +59,7 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look, memory::look];
+const RULES: &[Rule] = &[entries::look, references::look, memory::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
@@ -77,6 +79,7 @@ pub fn check(
             match memory::salvage(source, options, &error, &mut findings, control.1)? {
                 Some(dump) => look(&dump, options, &mut findings, control, true),
                 None => {
+                    findings.finish()?;
                     let mut checked = Checked::new(&source.to_string_lossy());
                     checked.count(&findings);
                     Ok(checked)
@@ -112,6 +115,7 @@ fn look(
         subject.go_on()?;
         rule(&subject, findings, &mut checked)?;
     }
+    findings.finish()?;
     checked.count(findings);
     Ok(checked)
 }
