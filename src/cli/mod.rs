@@ -13,6 +13,7 @@ mod convert;
 mod coredump;
 mod crit;
 mod diff;
+mod digest;
 mod images;
 mod interrupt;
 mod man;

@@ -8,6 +8,7 @@
 //! 3. A line in docs/check.md, and a test that plants the defect.
 
 mod checked;
+mod digest;
 mod entries;
 mod finding;
 mod findings;
@@ -16,6 +17,7 @@ mod needs;
 use std::path::Path;
 
 pub use checked::Checked;
+pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
 pub use needs::{Need, NeedKind};
