@@ -15,6 +15,7 @@ mod crit;
 mod crit_pages;
 mod diff;
 mod flatten;
+mod digest;
 mod images;
 mod interrupt;
 mod man;

@@ -10,6 +10,7 @@
 mod cgroups;
 mod checked;
 mod circles;
+mod digest;
 mod entries;
 mod files;
 mod finding;
@@ -28,6 +29,7 @@ mod tasks;
 use std::path::Path;
 
 pub use checked::Checked;
+pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
 pub use needs::{Need, NeedKind};
