@@ -151,7 +151,11 @@ impl Sink {
     /// Syncs the content and puts it in place. Errors leave what was there before.
     pub fn finish(self) -> Result<()> {
         let mut sink = self;
-        if let (Some(file), false) = (&sink.file, matches!(sink.stage, Stage::Direct | Stage::Inside)) {
+        if matches!(sink.stage, Stage::Inside) {
+            // it is synced with all of its directory
+            return sink.stage();
+        }
+        if let (Some(file), false) = (&sink.file, matches!(sink.stage, Stage::Direct)) {
             sink.dated(file)?;
             file.sync_all().map_err(|error| sink.error("cannot sync", error))?;
         }

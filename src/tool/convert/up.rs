@@ -94,10 +94,10 @@ impl Up<'_> {
         jobs.sort_by_key(|job| job.kind != Kind::Core);
         let cores: HashMap<u64, Vec<u8>> =
             jobs.iter().filter(|job| job.kind == Kind::Core).map(|job| (job.id, job.item.name.clone())).collect();
-        let tree = jobs.iter().find(|job| job.kind == Kind::Pstree).and_then(|job| {
-            let content = self.listing.content(&job.item.name).ok()?;
-            self.open(job, content)
-        });
+        let tree = match jobs.iter().find(|job| job.kind == Kind::Pstree) {
+            Some(job) => self.open(job, self.listing.content(&job.item.name)?),
+            None => None,
+        };
         let behind = jobs.partition_point(|job| job.kind == Kind::Core);
         let total = jobs.len() as u64;
         let (first, others) = jobs.split_at_checked(behind).unwrap_or_default();
