@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::base::report::{Cancel, Progress};
 use crate::base::{Error, ErrorKind, Result};
@@ -72,7 +73,14 @@ pub(super) fn to_v2(
     writer.image(types::KIND_CHECKPOINT, 0)?;
     writer.record(types::CHECKPOINT, 1, &container::encode_head(&head))?;
     writer.stop()?;
-    let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
+    let up = up::Up {
+        listing,
+        limits: &options.read.limits,
+        progress,
+        cancel,
+        elsewhere: &elsewhere,
+        unread: Mutex::new(None),
+    };
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
     let base = base.as_ref().map(Checkpoint::parents);
