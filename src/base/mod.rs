@@ -2,6 +2,7 @@
 //! writers use, and what views and tools report to.
 
 pub mod address;
+pub mod alike;
 pub mod batch;
 pub mod error;
 pub(crate) mod left;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, Timestamps};
 use rustix::io::Errno;
 
+use crate::base::alike::Likeness;
 use crate::base::batch::Batch;
 use crate::base::left::{self, Lock};
 use crate::base::temporary::{beside, parent};
@@ -127,7 +128,7 @@ impl Sink {
     /// as zeros. Of a device or pipe only a device that can seek takes it.
     ///
     /// Errors: the system refused.
-    pub fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let written = match &self.file {
             Some(file) => file.write_all_at(bytes, offset),
             None => Err(io::ErrorKind::BrokenPipe.into()),
@@ -141,6 +142,16 @@ impl Sink {
     pub fn set_length(&mut self, length: u64) -> Result<()> {
         let done = self.file.as_ref().map_or(Ok(()), |file| file.set_len(length));
         done.map_err(|error| self.error("cannot make the file as long as it has to be", error))
+    }
+
+    /// Makes the file like another one; its content has to be complete. A device or pipe stays as it is.
+    ///
+    /// Errors: the system refused.
+    pub fn resemble(&self, like: &Likeness) -> Result<()> {
+        match (&self.file, &self.stage) {
+            (None, _) | (_, Stage::Direct) => Ok(()),
+            (Some(file), _) => like.give(file, &self.target),
+        }
     }
 
     /// How long the file is, in bytes; 0 for a device or pipe.

@@ -12,6 +12,7 @@ pub mod held;
 pub mod judge;
 pub mod oracle;
 pub mod pagemap;
+pub mod plant;
 pub mod process;
 pub mod proto;
 pub mod proto2;
