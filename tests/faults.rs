@@ -19,12 +19,13 @@ use std::time::Duration;
 use common::faults::{Program, State, Step, copy, difference, in_memory, is_possible, is_thorough, some, state, steps};
 use common::faults::{unsynced, without_left};
 use common::{corpus, oracle};
+use icecore::base::alike::Likeness;
 use icecore::base::stage::Stage;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_icecore");
 
 /// Runs of each kind for a transaction, unless all are asked for.
-const MOST: usize = 60;
+const MOST: usize = 40;
 
 /// How many were interrupted.
 static INTERRUPTED: AtomicUsize = AtomicUsize::new(0);
@@ -285,6 +286,40 @@ fn core_files() {
     }
 }
 
+/// A dump whose pages are compressed.
+fn compressed(folder: &Path) {
+    let dump = dump(folder);
+    plainly(&["crit", "compress", "--in-place", dump.to_str().unwrap()]);
+}
+
+#[test]
+fn crit_compress() {
+    if is_possible() {
+        let prepare = |folder: &Path| drop(dump(folder));
+        Transaction::of("compress, old files kept", &["crit", "compress", "{}/dump"], prepare).try_all();
+        let words = ["crit", "compress", "--in-place", "."];
+        let mut here = Transaction::of("compress in place and here", &words, prepare);
+        here.started_in = "dump";
+        here.try_all();
+    }
+}
+
+#[test]
+fn crit_decompress() {
+    if is_possible() {
+        let words = ["crit", "decompress", "--in-place", "{}/dump"];
+        Transaction::of("decompress in place", &words, compressed).try_all();
+    }
+}
+
+#[test]
+fn flatten() {
+    if is_possible() {
+        let words = ["flatten", "{}/dump", "--decompress", "-o", "{}/out"];
+        Transaction::of("flatten", &words, compressed).try_all();
+    }
+}
+
 /// What a writer of a directory that is there does.
 fn change(target: &Path) -> icecore::base::Result<()> {
     // there and changed already: nothing is to do
@@ -292,12 +327,13 @@ fn change(target: &Path) -> icecore::base::Result<()> {
     if target.join("dump.log.bak").exists() {
         return Ok(());
     }
-    let mut stage = Stage::replace(target)?;
+    let stage = Stage::replace(target)?;
     stage.keep_old(Path::new("dump.log"))?;
     for (name, content) in [("dump.log", "another log\n"), ("new.img", "new\n"), ("sub/new", "new\n")] {
         let mut sink = stage.file(Path::new(name))?;
-        sink.like(&fs::File::open(target.join("pstree.img")).unwrap())?;
         sink.write_all(content.as_bytes()).map_err(|error| icecore::Error::io("cannot write", error))?;
+        let like = target.join("pstree.img");
+        sink.resemble(&Likeness::of(&fs::File::open(&like).unwrap(), &like)?)?;
         sink.finish()?;
     }
     stage.remove(Path::new("stats-dump"))?;
