@@ -6,6 +6,7 @@
 pub mod alloc;
 pub mod corpus;
 pub mod elf;
+pub mod faults;
 pub mod flat;
 pub mod held;
 pub mod judge;
