@@ -10,6 +10,7 @@ pub mod flat;
 pub mod held;
 pub mod judge;
 pub mod oracle;
+pub mod packing;
 pub mod pagemap;
 pub mod process;
 pub mod proto;
