@@ -29,6 +29,7 @@ pub mod plain;
 pub(crate) mod region;
 pub mod registers;
 pub mod resident;
+pub mod roll;
 pub mod segment;
 pub mod signal;
 pub mod socket;
@@ -109,6 +110,7 @@ pub struct Checkpoint {
 struct Cache {
     inventory: OnceLock<Result<inventory::Inventory>>,
     files: OnceLock<Result<files::Files>>,
+    roll: OnceLock<Result<roll::Roll>>,
     tables: OnceLock<Result<fd::Tables>>,
     queues: OnceLock<fd::Queues>,
     page_size: OnceLock<Option<u64>>,
@@ -245,7 +247,8 @@ impl Checkpoint {
         Image::of_kind(&name.file, name.kind, name.id, self.source.open(&name.file)?, self.limits)
     }
 
-    fn has(&self, kind: Kind, id: u64) -> bool {
+    /// Whether the dump has the image of this kind and number.
+    pub fn has(&self, kind: Kind, id: u64) -> bool {
         self.images_of(kind).binary_search_by_key(&id, |image| image.id).is_ok()
     }
 

@@ -12,6 +12,7 @@ pub mod judge;
 pub mod oracle;
 pub mod packing;
 pub mod pagemap;
+pub mod plant;
 pub mod process;
 pub mod proto;
 pub mod proto2;
