@@ -14,10 +14,9 @@ use common::pagemap::{PAGE, Pagemap, Store, content, process};
 use common::writer::message;
 use common::{corpus, oracle};
 use icecore::base::report::{Cancel, Silent};
-use icecore::memory::Pagemap as Entries;
+use icecore::memory::{Content, Pagemap as Entries};
 use icecore::tool::compress::{self, Compress, Done};
 use icecore::{AddressSpace, Checkpoint, ErrorKind, Kind};
-use sha2::{Digest, Sha256};
 
 const BASE: u64 = 0x1000_0000;
 
@@ -44,38 +43,32 @@ fn without_inventory(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> 
     files
 }
 
-/// Bytes of the memory of every process and segment, and where there are none.
-fn memory(dir: &Path) -> Vec<String> {
-    let dump = Checkpoint::open(dir).unwrap();
-    let said = |space: &AddressSpace| {
-        let mut sum = Sha256::new();
-        for run in space.runs(0..u64::MAX) {
-            sum.update(format!("{:#x}", run.start));
-            let mut at = run.start;
-            while at < run.end {
-                match space.page(at) {
-                    Ok(icecore::memory::Page::Stored(page)) => sum.update(&*page),
-                    Ok(other) => sum.update(format!("{other:?}").split(['(', '{']).next().unwrap()),
-                    Err(error) => sum.update(error.to_string()),
-                }
-                at += space.page_size();
-                if !matches!(run.content, icecore::memory::Content::Stored(_)) {
-                    break;
-                }
+/// The memory of every process and segment.
+fn spaces(dump: &Checkpoint) -> Vec<AddressSpace> {
+    let tasks = dump.tasks().unwrap();
+    let own = tasks.iter().filter_map(|task| task.address_space().ok()?);
+    own.chain(dump.images_of(Kind::PagemapShmem).iter().map(|name| dump.segment(name.id).unwrap())).collect()
+}
+
+/// Whether two dumps have the same memory; how many bytes of it are stored.
+fn same_memory(a: &Path, b: &Path) -> u64 {
+    let (a, b) = (Checkpoint::open(a).unwrap(), Checkpoint::open(b).unwrap());
+    let (a, b) = (spaces(&a), spaces(&b));
+    assert_eq!(a.len(), b.len());
+    let mut stored = 0;
+    for (one, other) in a.iter().zip(&b).chain(b.iter().zip(&a)) {
+        for run in one.runs(0..u64::MAX) {
+            if matches!(run.content, Content::Stored(_)) {
+                let length = (run.end - run.start) as usize;
+                let (mut here, mut there) = (vec![1; length], vec![2; length]);
+                one.read(run.start, &mut here).unwrap();
+                other.read(run.start, &mut there).unwrap();
+                assert!(here == there, "{:#x}", run.start);
+                stored += length as u64;
             }
         }
-        format!("{:x?}", sum.finalize())
-    };
-    let mut all = Vec::new();
-    for task in dump.tasks().unwrap().iter() {
-        if let Ok(Some(space)) = task.address_space() {
-            all.push(said(&space));
-        }
     }
-    for name in dump.images_of(Kind::PagemapShmem) {
-        all.push(said(&dump.segment(name.id).unwrap()));
-    }
-    all
+    stored
 }
 
 #[test]
@@ -87,7 +80,7 @@ fn dumps_there_and_back() {
         match pack(&own, &Compress { backups: false, ..Compress::default() }) {
             Ok(Done::All(_)) => {
                 done += 1;
-                assert_eq!(unpack(&own, false).map(|done| matches!(done, Done::All(_))), Ok(true), "{}", dump.display());
+                assert!(matches!(unpack(&own, false), Ok(Done::All(_))), "{}", dump.display());
                 assert!(without_inventory(&own) == without_inventory(&dump), "{}", dump.display());
             }
             Ok(_) => {}
@@ -108,7 +101,9 @@ fn crit_on_the_other_side() {
     let Some(launcher) = oracle::crit() else { return };
     let folder = folder();
     // crit takes a tenth of a second to start
-    for dump in dumps().into_iter().enumerate().filter(|(number, _)| *number < 3 || number % 16 == 0).map(|(_, dump)| dump) {
+    for dump in
+        dumps().into_iter().enumerate().filter(|(number, _)| *number < 3 || number % 16 == 0).map(|(_, dump)| dump)
+    {
         let (own, other) = (copy(&dump, &folder.path().join("own")), copy(&dump, &folder.path().join("other")));
         let packed = pack(&own, &Compress::default());
         let (taken, said) = crit(&launcher, &["compress"], &other);
@@ -143,9 +138,7 @@ fn crit_on_the_other_side() {
 fn blocks_of_any_size() {
     let launcher = oracle::crit();
     let folder = folder();
-    let dump = corpus::data().join("python");
-    let before = memory(&dump);
-    assert!(before.len() > 1);
+    let dump = corpus::data().join("tree");
     let mut sizes = Vec::new();
     for pages in [1, 2, 16, 64, 1024] {
         let own = copy(&dump, &folder.path().join("own"));
@@ -154,7 +147,7 @@ fn blocks_of_any_size() {
         let inventory = said.inventory().unwrap().clone();
         assert_eq!((inventory.img_version, inventory.compress), (3, Some("lz4")));
         assert_eq!(inventory.compress_block_size, Some(pages as u32 * 4096));
-        assert_eq!(memory(&own), before, "{pages} pages");
+        assert!(same_memory(&own, &dump) > 100 << 10, "{pages} pages");
         sizes.push(said.stored_bytes());
         if let Some(launcher) = &launcher {
             let (taken, said) = crit(launcher, &["decompress", "--in-place"], &own);
@@ -174,14 +167,14 @@ fn backups_and_what_is_there_already() {
     let folder = folder();
     let dump = corpus::data().join("tree");
     let own = copy(&dump, &folder.path().join("own"));
-    assert_eq!(unpack(&own, true), Ok(Done::Already));
+    assert_eq!(unpack(&own, true).unwrap(), Done::Already);
     pack(&own, &Compress::default()).unwrap();
     let packed = all(&own);
     for (name, content) in all(&dump) {
         let changes = name == "inventory.img" || name.starts_with("pages-") || name.starts_with("pagemap-");
         assert_eq!(packed.get(&format!("{name}.bak")), changes.then_some(&content), "{name}");
     }
-    assert_eq!(pack(&own, &Compress::default()), Ok(Done::Already));
+    assert_eq!(pack(&own, &Compress::default()).unwrap(), Done::Already);
     let error = unpack(&own, true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.to_string().contains(".bak: is there already"), "{error}");
@@ -295,7 +288,10 @@ fn huge_pages_and_those_of_plugins_stay_plain() {
             sizes.unwrap().iter().map(|size| *size == plain || *size == PAGE as u32 && per_block == 2).collect()
         };
         if per_block == 1 {
-            assert_eq!(entry(&dir, "pagemap-7.img", 0).1, Some(vec![4096, 0, entry(&dir, "pagemap-7.img", 1).1.unwrap()[0]]));
+            assert_eq!(
+                entry(&dir, "pagemap-7.img", 0).1,
+                Some(vec![4096, 0, entry(&dir, "pagemap-7.img", 1).1.unwrap()[0]])
+            );
             assert_eq!(is_plain("pagemap-7.img", 1), [false, true, true, false]);
             assert_eq!(is_plain("pagemap-7.img", 2), [false; 4], "of a segment: not by address");
             assert_eq!(is_plain("pagemap-shmem-9.img", 0), [false, false, true, true]);
@@ -332,21 +328,40 @@ fn what_is_broken_is_refused_and_left() {
     let cases: Vec<(Break<'_>, &str, Option<u64>, &str)> = vec![
         (with(pages(0)), "pagemap-7.img", Some(2), "expected at least one page"),
         (with(pages(1 << 60)), "pagemap-7.img", Some(2), "fit the address space"),
-        (with(message().uint(1, BASE + 1).uint(2, 0).uint(4, 4).uint(5, 1)), "pagemap-7.img", Some(2), "a multiple of 4096"),
-        (with(message().uint(1, u64::MAX - 4095).uint(2, 0).uint(4, 4).uint(5, 2)), "pagemap-7.img", Some(2), "fit the address space"),
+        (
+            with(message().uint(1, BASE + 1).uint(2, 0).uint(4, 4).uint(5, 1)),
+            "pagemap-7.img",
+            Some(2),
+            "a multiple of 4096",
+        ),
+        (
+            with(message().uint(1, u64::MAX - 4095).uint(2, 0).uint(4, 4).uint(5, 2)),
+            "pagemap-7.img",
+            Some(2),
+            "fit the address space",
+        ),
         (with(message().uint(2, 1)), "pagemap-7.img", Some(2), "vaddr"),
         (flags(5), "pagemap-7.img", Some(2), "PE_PRESENT or PE_PARENT"),
         (flags(8), "pagemap-7.img", Some(2), "only together with PE_PRESENT"),
         (flags(12), "pagemap-7.img", Some(2), "PE_PAYLOAD_ALIGNED"),
         (with(pages(1).message(6, &blocks)), "pagemap-7.img", Some(2), "found blocks"),
-        (with(message().uint(1, BASE * 4).uint(2, 0).uint(4, 0).uint(5, 1).message(6, &blocks)), "pagemap-7.img", Some(2), "only together"),
+        (
+            with(message().uint(1, BASE * 4).uint(2, 0).uint(4, 0).uint(5, 1).message(6, &blocks)),
+            "pagemap-7.img",
+            Some(2),
+            "only together",
+        ),
         (with(pages(1)), "pages-1.img", None, "expected 40960 bytes, as pagemap-7.img describes, found 36864"),
         (Box::new(|dir| fs::write(dir.join("pages-2.img"), "").unwrap()), "pages-2.img", None, "found 0"),
-        (Box::new(|dir| fs::remove_file(dir.join("pages-2.img")).unwrap()), "pagemap-shmem-5.img", Some(0), "pages-2.img"),
+        (
+            Box::new(|dir| fs::remove_file(dir.join("pages-2.img")).unwrap()),
+            "pagemap-shmem-5.img",
+            Some(0),
+            "pages-2.img",
+        ),
         (
             Box::new(|dir| {
-                let map = Pagemap::new(1).entry(BASE, &Store::Plain(content(1, 9)));
-                map.write_as(dir, "pagemap-8.img");
+                fs::copy(dir.join("pagemap-7.img"), dir.join("pagemap-8.img")).unwrap();
             }),
             "pagemap-8.img",
             Some(0),
@@ -364,11 +379,21 @@ fn what_is_broken_is_refused_and_left() {
         ),
         (Box::new(|dir| inventory(dir, 1)), "inventory.img", Some(0), "expected version 2 or 3, found 1"),
         (Box::new(|dir| inventory(dir, 0)), "inventory.img", Some(0), "expected version 2 or 3, found 0"),
-        (Box::new(|dir| write_inventory(dir, &message().uint(1, 2).uint(15, 1))), "inventory.img", Some(0), "expected version 3"),
+        (
+            Box::new(|dir| write_inventory(dir, &message().uint(1, 2).uint(15, 1))),
+            "inventory.img",
+            Some(0),
+            "expected version 3",
+        ),
         (Box::new(|dir| write_inventory(dir, &message().uint(1, 3).uint(15, 2))), "inventory.img", Some(0), "found 2"),
         (Box::new(|dir| fs::remove_file(dir.join("inventory.img")).unwrap()), "inventory.img", None, ""),
         (Box::new(|dir| process(dir, 7, &[(BASE, BASE, 1, 0x4_0000, 0, 0)])), "mm-7.img", Some(0), "mapping 0"),
-        (Box::new(|dir| process(dir, 7, &[(BASE, BASE * 2, 1 | 1 << 8, 0x4_0000, 1, 5)])), "mm-7.img", Some(0), "an offset"),
+        (
+            Box::new(|dir| process(dir, 7, &[(BASE, BASE * 2, 1 | 1 << 8, 0x4_0000, 1, 5)])),
+            "mm-7.img",
+            Some(0),
+            "an offset",
+        ),
         (
             Box::new(|dir| {
                 fs::rename(dir.join("pages-1.img"), dir.join("elsewhere")).unwrap();
@@ -453,7 +478,7 @@ fn what_nobody_knows_stays() {
     let mut map = Pagemap::new(1).raw(&entry);
     map.pages = content(1, 2);
     map.write(&dir, 7);
-    write_inventory(&dir, &message().uint(1, 2).uint(2, 1).bytes(14, "run").fixed64(90, 7));
+    write_inventory(&dir, &message().uint(1, 2).uint(2, 1).bytes(80, "run").fixed64(90, 7));
     fs::write(dir.join("stray"), "not ours").unwrap();
     let before = all(&dir);
     pack_in_place(&dir, 1);
@@ -497,7 +522,8 @@ fn chains_and_empty_ones_and_holes() {
     let (first, second) = (folder.path().join("1"), folder.path().join("2"));
     Pagemap::new(1).entry(BASE, &Store::Plain(content(1, 8))).write(&first, 7);
     inventory(&first, 2);
-    let map = Pagemap::new(1).entry(BASE, &Store::Parent(2)).entry(BASE + 2 * PAGE as u64, &Store::Plain(content(9, 3)));
+    let map =
+        Pagemap::new(1).entry(BASE, &Store::Parent(2)).entry(BASE + 2 * PAGE as u64, &Store::Plain(content(9, 3)));
     map.write(&second, 7);
     // a segment without a page, and a pagemap without anything
     Pagemap::new(2).write_as(&second, "pagemap-shmem-3.img");
@@ -562,7 +588,7 @@ fn wrong_calls() {
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     inventory(&empty, 2);
-    assert_eq!(pack(&empty, &Compress::default()), Ok(Done::Nothing));
+    assert_eq!(pack(&empty, &Compress::default()).unwrap(), Done::Nothing);
 }
 
 #[test]
