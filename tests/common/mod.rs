@@ -11,6 +11,7 @@ pub mod flat;
 pub mod held;
 pub mod judge;
 pub mod oracle;
+pub mod packing;
 pub mod pagemap;
 pub mod plant;
 pub mod planted;
