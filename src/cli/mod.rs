@@ -12,6 +12,7 @@ mod completions;
 mod convert;
 mod coredump;
 mod crit;
+mod dedup;
 mod diff;
 mod flatten;
 mod images;
@@ -103,6 +104,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Core(options) => coredump::core(&options),
         Verb::Convert(options) => convert::convert(&options),
         Verb::Flatten(options) => flatten::flatten(&options),
+        Verb::Dedup(options) => dedup::dedup(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

@@ -4,6 +4,7 @@ pub mod check;
 pub mod convert;
 pub mod coredump;
 pub mod crit;
+pub mod dedup;
 pub mod flatten;
 pub mod raw;
 pub mod restore;
