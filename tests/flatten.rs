@@ -13,12 +13,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use common::chain::{BASE, entry, write};
+use common::chain::{BASE, dealt, entry, is_pagemap, names, scratch, write};
 use common::pagemap::{PAGE, Pagemap, Store, content, process};
-use common::writer::{File, Message, message};
+use common::writer::{File, message};
 use common::{corpus, flat};
 use icecore::base::report::{Cancel, Silent};
 use icecore::checkpoint::Options;
@@ -29,25 +29,9 @@ use icecore::{Checkpoint, ErrorKind};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
-}
-
 fn made(source: &Path, target: &Path, decompress: bool) -> icecore::Result<Flattened> {
     let options = Flatten { decompress, ..Flatten::default() };
     flatten(source, target, &options, (&Silent, &Cancel::default()))
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn is_pagemap(name: &str) -> bool {
-    name.starts_with("pagemap-") && name.ends_with(".img")
 }
 
 /// What an inventory says, by number.
@@ -132,61 +116,6 @@ fn alone(dir: &Path) {
             version => assert!(version == 3 && inventory.get(&15) == Some(&1)),
         }
     }
-}
-
-/// A chain of three dumps out of a real one: its pages are dealt out, the first dump says of those it lacks that they
-/// are in its parent. What this returns is the newest.
-fn dealt(dump: &Path, root: &Path) -> PathBuf {
-    let count = 3;
-    for level in 0..count {
-        let dir = root.join(level.to_string());
-        fs::create_dir(&dir).unwrap();
-        if level == 0 {
-            corpus::copy_dump(dump, &dir);
-        }
-        if level + 1 < count {
-            symlink(format!("../{}", level + 1), dir.join("parent")).unwrap();
-        }
-    }
-    for name in names(dump).into_iter().filter(|name| name.starts_with("pagemap-")) {
-        let messages = flat::entries(&dump.join(&name));
-        let head: icecore::v1::PagemapHead = prost::Message::decode(&messages[0][..]).unwrap();
-        let pages = fs::read(dump.join(format!("pages-{}.img", head.pages_id))).unwrap();
-        let mut made: Vec<(File, Vec<u8>)> = (0..count)
-            .map(|_| (File::new("PAGEMAP").entry(&message().uint(1, u64::from(head.pages_id))), Vec::new()))
-            .collect();
-        let mut at = 0;
-        for (number, found) in messages[1..].iter().enumerate() {
-            let entry: icecore::v1::PagemapEntry = prost::Message::decode(&found[..]).unwrap();
-            let (flags, pages_of) = (entry.flags.unwrap(), entry.nr_pages.unwrap());
-            if flags & 4 == 0 {
-                made[0].0 = made[0].0.clone().entry(&Message(found.clone()));
-                continue;
-            }
-            for page in 0..pages_of {
-                let address = entry.vaddr.wrapping_add(page * PAGE as u64);
-                let owner = (number + page as usize / 3) % count;
-                let bytes = &pages[at..at + PAGE];
-                at += PAGE;
-                for (level, (file, content)) in made.iter_mut().enumerate() {
-                    // what an older dump had there was something else
-                    let flags = if level < owner { 1 } else { u64::from(flags) };
-                    *file = file.clone().entry(&message().uint(1, address).uint(2, 0).uint(4, flags).uint(5, 1));
-                    match level.cmp(&owner) {
-                        std::cmp::Ordering::Less => {}
-                        std::cmp::Ordering::Equal => content.extend_from_slice(bytes),
-                        std::cmp::Ordering::Greater => content.extend([0xee; PAGE]),
-                    }
-                }
-            }
-        }
-        for (level, (file, content)) in made.into_iter().enumerate() {
-            let dir = root.join(level.to_string());
-            fs::write(dir.join(&name), file.0).unwrap();
-            fs::write(dir.join(format!("pages-{}.img", head.pages_id)), content).unwrap();
-        }
-    }
-    root.join("0")
 }
 
 #[test]
