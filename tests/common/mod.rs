@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 pub mod alloc;
+pub mod chain;
 pub mod corpus;
 pub mod elf;
 pub mod faults;
