@@ -66,6 +66,8 @@ pub(crate) enum Verb {
     /// Version 2 to version 2, to pack it otherwise or to need no parent, goes by way of version 1 in a temporary
     /// directory beside the target.
     Convert(super::convert::ConvertTo),
+    /// Make one whole dump of an incremental one and its ancestors, which CRIU restores without them
+    Flatten(super::flatten::FlattenTo),
     /// Do what crit does, with its options and output
     Crit(Crit),
     /// Write completions for a shell to standard output

@@ -19,13 +19,16 @@ pub(crate) struct CheckDump {
     /// Read every page, unpack every block, compare every checksum
     #[arg(long)]
     deep: bool,
+    /// Compare what restoring needs with this machine
+    #[arg(long)]
+    here: bool,
     // behind the verb's own options: its headings go on to what follows
     #[command(flatten)]
     dump: Dump,
 }
 
 pub(super) fn check(options: &CheckDump) -> Result<Outcome> {
-    let check = Check { read: options.dump.read.options(), deep: options.deep };
+    let check = Check { read: options.dump.read.options(), deep: options.deep, here: options.here };
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;
     let mut told = Told { out: Out::new(options.dump.show), findings: 0 };

@@ -12,7 +12,9 @@ mod completions;
 mod convert;
 mod coredump;
 mod crit;
+mod crit_pages;
 mod diff;
+mod flatten;
 mod images;
 mod interrupt;
 mod man;
@@ -101,6 +103,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Check(options) => check::check(&options),
         Verb::Core(options) => coredump::core(&options),
         Verb::Convert(options) => convert::convert(&options),
+        Verb::Flatten(options) => flatten::flatten(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

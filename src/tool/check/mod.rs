@@ -9,10 +9,14 @@
 
 mod checked;
 mod entries;
+mod files;
 mod finding;
 mod findings;
+mod memory;
+mod needs;
 mod references;
 mod scan;
+mod spot;
 mod tasks;
 
 use std::path::Path;
@@ -20,6 +24,7 @@ use std::path::Path;
 pub use checked::Checked;
 pub use finding::{Finding, Severity};
 use findings::Findings;
+pub use needs::{Need, NeedKind};
 
 use crate::base::report::{Cancel, Progress, Rows};
 use crate::base::{Error, ErrorKind, Result};
@@ -32,6 +37,8 @@ pub struct Check {
     pub read: Options,
     /// Reads every page, unpacks every block, compares every checksum.
     pub deep: bool,
+    /// Compares what restoring needs with this machine.
+    pub here: bool,
 }
 
 /// What rules look at.
@@ -57,7 +64,7 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look, references::look, tasks::look];
+const RULES: &[Rule] = &[entries::look, references::look, tasks::look, memory::look, files::look, needs::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.

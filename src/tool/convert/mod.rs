@@ -17,6 +17,7 @@ use std::path::Path;
 
 use crate::base::report::{Cancel, Progress, Silent};
 use crate::base::sink::Sink;
+use crate::base::stage::Stage;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::object::upgrade::V1Files;
@@ -142,7 +143,7 @@ fn convert_open(
         Target::Stream => &temporary,
     };
     let way = Scratch::make(if beside.as_os_str().is_empty() { Path::new(".") } else { beside })?;
-    to_v1(dump, &way.path, (&Silent, cancel), lost, &mut Counts::default())?;
+    fill(dump, &way.path, (&Silent, cancel), lost, &mut Counts::default())?;
     let plain = Checkpoint::open_with(&way.path, options.read)?;
     to_v2(&plain, &way.path, (output, near), options, (progress, cancel), counts)
 }
@@ -177,6 +178,19 @@ fn open(
 fn to_v1(
     dump: &Checkpoint,
     target: &Path,
+    control: (&dyn Progress, &Cancel),
+    lost: Option<&mut Vec<Error>>,
+    counts: &mut Counts,
+) -> Result<()> {
+    let stage = Stage::create(target)?;
+    fill(dump, stage.path(), control, lost, counts)?;
+    stage.commit()
+}
+
+/// Writes the files of version 1 of a checkpoint of version 2 into a directory that nobody sees yet.
+fn fill(
+    dump: &Checkpoint,
+    directory: &Path,
     (progress, cancel): (&dyn Progress, &Cancel),
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
@@ -191,5 +205,5 @@ fn to_v1(
         Some(of) => pages::pages_file(dump.parents(), of, files.page_size(), sink, cancel).map(drop),
         None => Ok(()),
     };
-    down::write(files, target, pages, (progress, cancel), lost, counts)
+    down::write(files, directory, pages, (progress, cancel), lost, counts)
 }

@@ -12,7 +12,7 @@ use crate::object::upgrade::container::{self, CheckpointHead, Parent};
 use crate::source::bundle::Writer;
 use crate::tool::convert::listing::{Item, Listing, What};
 use crate::tool::convert::target::Output;
-use crate::tool::convert::{Convert, Counts, number, pages, up};
+use crate::tool::convert::{Convert, Counts, guard, number, pages, stop, up};
 use crate::wire::field;
 use crate::wire::v2::types;
 
@@ -80,6 +80,7 @@ pub(super) fn to_v2(
     counts.kept = counts.kept.saturating_add(counts.pages.noted);
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();
+    stop(cancel)?;
     counts.bytes_out = output.finish()?;
     Ok(())
 }
@@ -109,7 +110,8 @@ fn relative(near: &Path, path: &Path) -> Result<Vec<u8>> {
     let whole = |path: &Path| {
         std::fs::canonicalize(path).map_err(|error| Error::io("cannot find", error).in_image(path.to_string_lossy()))
     };
-    let near = whole(if near.as_os_str().is_empty() { Path::new(".") } else { near })?;
+    // a directory that is written is not there yet
+    let near = guard::whole(if near.as_os_str().is_empty() { Path::new(".") } else { near });
     let path = whole(path)?;
     let common = near.components().zip(path.components()).take_while(|(a, b)| a == b).count();
     let up = near.components().skip(common).map(|_| Component::ParentDir);
