@@ -10,7 +10,7 @@ use crate::tool::check::{Finding, Severity};
 const REMEMBERED: usize = 1000;
 
 /// So many findings of one rule in one image are passed on; of more only how many there are.
-const PASSED: u64 = 100;
+pub(super) const PASSED: u64 = 100;
 
 /// What rules report to.
 pub(crate) struct Findings<'o> {
