@@ -130,31 +130,62 @@ fn defects() -> Vec<(&'static str, Change)> {
         ("file-id", first("PIPE", |file| file["pipe"]["id"] = 9999.into())),
         ("file-part", first("EVENTFD", |file| take(file, "efd"))),
         ("file-type", first("EVENTFD", |file| file["type"] = 65534.into())),
-        ("fd-twice", Box::new(|plant| {
-            let table = image_of(plant, "fdinfo-");
-            plant.entries(&table, |entries| entries[4]["fd"] = entries[5]["fd"].clone());
-        })),
-        ("path-relative", Box::new(|plant| {
-            let (at, _) = plant.find("files.img", |file| file["reg"]["name"].as_str().is_some_and(|name| name.ends_with("/locked")));
-            plant.entries("files.img", |entries| entries[at]["reg"]["name"] = "elsewhere/locked".into());
-        })),
+        (
+            "fd-twice",
+            Box::new(|plant| {
+                let table = image_of(plant, "fdinfo-");
+                plant.entries(&table, |entries| entries[4]["fd"] = entries[5]["fd"].clone());
+            }),
+        ),
+        (
+            "path-relative",
+            Box::new(|plant| {
+                let (at, _) = plant.find("files.img", |file| {
+                    file["reg"]["name"].as_str().is_some_and(|name| name.ends_with("/locked"))
+                });
+                plant.entries("files.img", |entries| entries[at]["reg"]["name"] = "elsewhere/locked".into());
+            }),
+        ),
         ("path-file", first("FIFO", |file| take(&mut file["fifo"], "regf_id"))),
-        ("pipe-overfull", Box::new(|plant| plant.entries("pipes-data.img", |entries| {
-            let data = entries.iter_mut().find(|data| data["bytes"] != 0).unwrap();
-            (data["bytes"], data["size"]) = (9000.into(), 4096.into());
-            data["extra"] = "AAAA".repeat(3000).into();
-        }))),
+        (
+            "pipe-overfull",
+            Box::new(|plant| {
+                plant.entries("pipes-data.img", |entries| {
+                    let data = entries.iter_mut().find(|data| data["bytes"] != 0).unwrap();
+                    (data["bytes"], data["size"]) = (9000.into(), 4096.into());
+                    data["extra"] = "AAAA".repeat(3000).into();
+                })
+            }),
+        ),
         ("pipe-size", head("pipes-data.img", |data| data["size"] = 0x8000_0000u32.into())),
         ("epoll-target", first("EVENTPOLL", |file| file["epfd"]["tfd"][0]["tfd"] = 555.into())),
-        ("epoll-twice", first("EVENTPOLL", |file| file["epfd"]["tfd"][0]["tfd"] = file["epfd"]["tfd"][1]["tfd"].clone())),
+        (
+            "epoll-twice",
+            first("EVENTPOLL", |file| file["epfd"]["tfd"][0]["tfd"] = file["epfd"]["tfd"][1]["tfd"].clone()),
+        ),
+        (
+            "epoll-itself",
+            Box::new(|plant| {
+                let table = image_of(plant, "fdinfo-");
+                let (_, itself) = plant.find(&table, |held| held["type"] == "EVENTPOLL");
+                let (at, _) = plant.find("files.img", |file| file["type"] == "EVENTPOLL");
+                plant.entries("files.img", |entries| entries[at]["epfd"]["tfd"][0]["tfd"] = itself["fd"].clone());
+            }),
+        ),
         ("watch-number", first("INOTIFY", |file| file["ify"]["wd"][0]["wd"] = file["ify"]["wd"][1]["wd"].clone())),
         ("watch-number", first("INOTIFY", |file| file["ify"]["wd"][0]["wd"] = 0.into())),
-        ("watch-place", first("INOTIFY", |file| {
-            take(&mut file["ify"]["wd"][0]["f_handle"], "path");
-            file["ify"]["wd"][0]["f_handle"]["bytes"] = 0.into();
-        })),
+        (
+            "watch-place",
+            first("INOTIFY", |file| {
+                take(&mut file["ify"]["wd"][0]["f_handle"], "path");
+                file["ify"]["wd"][0]["f_handle"]["bytes"] = 0.into();
+            }),
+        ),
         ("timer-clock", first("TIMERFD", |file| file["tfd"]["clockid"] = 4.into())),
-        ("timer-value", first("TIMERFD", |file| (file["tfd"]["vsec"], file["tfd"]["vnsec"]) = (5.into(), 2_000_000_000.into()))),
+        (
+            "timer-value",
+            first("TIMERFD", |file| (file["tfd"]["vsec"], file["tfd"]["vnsec"]) = (5.into(), 2_000_000_000.into())),
+        ),
         ("memfd-size", head("memfd.img", |memfd| memfd["hugetlb_flag"] = (4 | 21 << 26).into())),
         ("memfd-name", head("memfd.img", |memfd| memfd["name"] = "n".repeat(250).into())),
         ("memfd-seals", head("memfd.img", |memfd| memfd["seals"] = 0x100.into())),
@@ -166,49 +197,111 @@ fn defects() -> Vec<(&'static str, Change)> {
         ("lock-fd", head("filelocks.img", |lock| lock["fd"] = 400.into())),
         ("lock-kind", head("filelocks.img", |lock| lock["flag"] = 16.into())),
         ("lock-type", head("filelocks.img", |lock| lock["type"] = 5.into())),
-        ("lock-range", Box::new(|plant| plant.entries("filelocks.img", |entries| {
-            entries.iter_mut().find(|lock| lock["flag"] == 1).unwrap()["start"] = (-10).into();
-        }))),
+        (
+            "lock-range",
+            Box::new(|plant| {
+                plant.entries("filelocks.img", |entries| {
+                    entries.iter_mut().find(|lock| lock["flag"] == 1).unwrap()["start"] = (-10).into();
+                })
+            }),
+        ),
         ("remap-type", head("remap-fpath.img", |remap| remap["remap_type"] = 3.into())),
-        ("ghost-head", Box::new(|plant| {
-            let image = plant.names().into_iter().filter(|name| name.starts_with("ghost-file-"));
-            let chunked = image.filter(|name| plant.json(name)["entries"][0]["chunks"] == true).collect::<Vec<_>>();
-            plant.entries(&chunked[0], |entries| take(&mut entries[0], "size"));
-        })),
+        (
+            "ghost-head",
+            Box::new(|plant| {
+                let image = plant.names().into_iter().filter(|name| name.starts_with("ghost-file-"));
+                let chunked = image.filter(|name| plant.json(name)["entries"][0]["chunks"] == true).collect::<Vec<_>>();
+                plant.entries(&chunked[0], |entries| take(&mut entries[0], "size"));
+            }),
+        ),
         ("inet-socket", first("INETSK", |file| file["isk"]["family"] = 7.into())),
         ("inet-socket", first("INETSK", |file| file["isk"]["type"] = 5.into())),
         ("inet-socket", first("INETSK", |file| file["isk"]["src_addr"] = json!([]))),
         ("tcp-stream-missing", Box::new(|plant| plant.remove(&image_of(plant, "tcp-stream-")))),
-        ("tcp-stream", Box::new(|plant| plant.entries(&image_of(plant, "tcp-stream-"), |entries| take(&mut entries[0], "unsq_len")))),
-        ("tcp-stream", Box::new(|plant| plant.entries(&image_of(plant, "tcp-stream-"), |entries| take(&mut entries[0], "rcv_wscale")))),
-        ("tcp-stream", Box::new(|plant| plant.entries(&image_of(plant, "tcp-stream-"), |entries| entries[0]["snd_wscale"] = 15.into()))),
-        ("unix-socket", Box::new(|plant| {
-            let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
-            plant.entries("files.img", |entries| entries[at]["usk"]["type"] = 4.into());
-        })),
+        (
+            "tcp-stream",
+            Box::new(|plant| {
+                plant.entries(&image_of(plant, "tcp-stream-"), |entries| take(&mut entries[0], "unsq_len"))
+            }),
+        ),
+        (
+            "tcp-stream",
+            Box::new(|plant| {
+                plant.entries(&image_of(plant, "tcp-stream-"), |entries| take(&mut entries[0], "rcv_wscale"))
+            }),
+        ),
+        (
+            "tcp-stream",
+            Box::new(|plant| {
+                plant.entries(&image_of(plant, "tcp-stream-"), |entries| entries[0]["snd_wscale"] = 15.into())
+            }),
+        ),
+        (
+            "unix-socket",
+            Box::new(|plant| {
+                let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
+                plant.entries("files.img", |entries| entries[at]["usk"]["type"] = 4.into());
+            }),
+        ),
         ("unix-name", first("UNIXSK", |file| file["usk"]["name"] = "a".repeat(109).into())),
-        ("unix-listen", Box::new(|plant| {
-            let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
-            plant.entries("files.img", |entries| entries[at]["usk"]["name"] = "".into());
-        })),
-        ("unix-listen", Box::new(|plant| {
-            let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
-            plant.entries("files.img", |entries| entries[at]["usk"]["type"] = 2.into());
-        })),
-        ("unix-name-twice", Box::new(|plant| plant.entries("files.img", |entries| {
-            let mut listening = entries.iter_mut().filter(|file| file["usk"]["state"] == 10);
-            let (first, second) = (listening.next().unwrap(), listening.next().unwrap());
-            second["usk"]["name"] = first["usk"]["name"].clone();
-        }))),
-        ("queue-rights", Box::new(|plant| plant.entries("sk-queues.img", |entries| {
-            let packet = entries.iter_mut().find(|packet| !packet["scm"].is_null()).unwrap();
-            packet["scm"][0]["type"] = 2.into();
-        }))),
-        ("queue-rights", Box::new(|plant| plant.entries("sk-queues.img", |entries| {
-            let packet = entries.iter_mut().find(|packet| !packet["scm"].is_null()).unwrap();
-            let scm = packet["scm"][0].clone();
-            packet["scm"].as_array_mut().unwrap().push(scm);
-        }))),
+        (
+            "unix-listen",
+            Box::new(|plant| {
+                let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
+                plant.entries("files.img", |entries| entries[at]["usk"]["name"] = "".into());
+            }),
+        ),
+        (
+            "unix-listen",
+            Box::new(|plant| {
+                let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
+                plant.entries("files.img", |entries| entries[at]["usk"]["type"] = 2.into());
+            }),
+        ),
+        (
+            "unix-peer-type",
+            Box::new(|plant| {
+                let (_, stream) = plant.find("files.img", |file| file["usk"]["state"] == 10);
+                let (at, _) = plant.find("files.img", |file| file["usk"]["type"] == 2);
+                plant.entries("files.img", |entries| entries[at]["usk"]["peer"] = stream["usk"]["ino"].clone());
+            }),
+        ),
+        (
+            "remap-file",
+            Box::new(|plant| {
+                let (_, pipe) = plant.find("files.img", |file| file["type"] == "PIPE");
+                plant.entries("remap-fpath.img", |entries| entries[0]["orig_id"] = pipe["id"].clone());
+            }),
+        ),
+        (
+            "unix-name-twice",
+            Box::new(|plant| {
+                plant.entries("files.img", |entries| {
+                    let mut listening = entries.iter_mut().filter(|file| file["usk"]["state"] == 10);
+                    let (first, second) = (listening.next().unwrap(), listening.next().unwrap());
+                    second["usk"]["name"] = first["usk"]["name"].clone();
+                })
+            }),
+        ),
+        (
+            "queue-rights",
+            Box::new(|plant| {
+                plant.entries("sk-queues.img", |entries| {
+                    let packet = entries.iter_mut().find(|packet| !packet["scm"].is_null()).unwrap();
+                    packet["scm"][0]["type"] = 2.into();
+                })
+            }),
+        ),
+        (
+            "queue-rights",
+            Box::new(|plant| {
+                plant.entries("sk-queues.img", |entries| {
+                    let packet = entries.iter_mut().find(|packet| !packet["scm"].is_null()).unwrap();
+                    let scm = packet["scm"][0].clone();
+                    packet["scm"].as_array_mut().unwrap().push(scm);
+                })
+            }),
+        ),
         ("netlink-groups", first("NETLINKSK", |file| file["nlsk"]["groups"] = json!([1, 2]))),
     ]
 }

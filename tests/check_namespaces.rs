@@ -92,8 +92,10 @@ planted! {
         });
     a_message_of_type_zero: Error "ipc-message" in "container", "ipcns-msg-11.img" 1,
         |plant| entry(plant, "ipcns-msg-11.img", 1, |queue| queue["extra"][0]["mtype"] = 0.into());
-    more_messages_than_fit: Error "ipc-overfull" in "container", "ipcns-msg-11.img" 0,
+    more_messages_than_fit: Warning "ipc-overfull" in "container", "ipcns-msg-11.img" 0,
         |plant| entry(plant, "ipcns-msg-11.img", 0, |queue| queue["qbytes"] = 10.into());
+    more_messages_than_the_namespace_allows: Error "ipc-overfull" in "container", "ipcns-msg-11.img" 0,
+        |plant| entry(plant, "ipcns-var-11.img", 0, |limits| limits["msg_ctlmnb"] = 10.into());
 
     a_set_in_an_unknown_hierarchy: Error "cgroup-controller" in "container", "cgroup.img" 0,
         |plant| entry(plant, "cgroup.img", 0, |groups| groups["sets"][0]["ctls"][3]["name"] = "unheard".into());
