@@ -206,6 +206,8 @@ fn defects() -> Vec<(&'static str, Change)> {
             }),
         ),
         ("remap-type", head("remap-fpath.img", |remap| remap["remap_type"] = 3.into())),
+        ("remap-missing", Box::new(|plant| plant.remove(&image_of(plant, "ghost-file-")))),
+        ("memfd-content", Box::new(|plant| plant.remove(&image_of(plant, "pagemap-shmem-")))),
         (
             "ghost-head",
             Box::new(|plant| {
@@ -259,15 +261,14 @@ fn defects() -> Vec<(&'static str, Change)> {
             }),
         ),
         (
-            "unix-peer-type",
+            "unix-peer-missing",
             Box::new(|plant| {
-                let (_, stream) = plant.find("files.img", |file| file["usk"]["state"] == 10);
                 let (at, _) = plant.find("files.img", |file| file["usk"]["type"] == 2);
-                plant.entries("files.img", |entries| entries[at]["usk"]["peer"] = stream["usk"]["ino"].clone());
+                plant.entries("files.img", |entries| entries[at]["usk"]["peer"] = 123.into());
             }),
         ),
         (
-            "remap-file",
+            "reference",
             Box::new(|plant| {
                 let (_, pipe) = plant.find("files.img", |file| file["type"] == "PIPE");
                 plant.entries("remap-fpath.img", |entries| entries[0]["orig_id"] = pipe["id"].clone());

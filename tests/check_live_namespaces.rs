@@ -88,6 +88,11 @@ const DEFECTS: &[(&str, Change)] = &[
         let (at, _) = plant.find("files.img", |file| file["type"] == "NS" && file["nsf"]["ns_cflag"] == 0x0400_0000);
         plant.entries("files.img", |entries| entries[at]["nsf"]["ns_cflag"] = 0x2_0000.into());
     }),
+    ("ipc-content", |plant| plant.remove("pagemap-shmem-3.img")),
+    ("mount-unknown", |plant| {
+        let (at, _) = plant.find("files.img", |file| file["reg"]["name"] == "/mnt/sub.txt");
+        plant.entries("files.img", |entries| entries[at]["reg"]["mnt_id"] = 9999.into());
+    }),
     ("ipc-twice", |plant| entry(plant, "ipcns-shm-", 3, |segment| segment["desc"]["key"] = 4096.into())),
     ("ipc-size", |plant| entry(plant, "ipcns-shm-", 0, |segment| segment["size"] = 0.into())),
     ("ipc-size", |plant| entry(plant, "ipcns-sem-", 0, |set| (set["nsems"], set["extra"]) = (0.into(), json!([])))),

@@ -76,6 +76,8 @@ planted! {
         };
     an_image_of_no_namespace: Warning "namespace-unused" in "container", "utsns-99.img" -,
         |plant| plant.write_json("utsns-99.img", &plant.json("utsns-12.img"));
+    a_segment_without_its_content: Error "ipc-content" in "container", "ipcns-shm-11.img" 3,
+        |plant| plant.remove("pagemap-shmem-3.img");
     a_segment_twice: Error "ipc-twice" in "container", "ipcns-shm-11.img" 3,
         |plant| entry(plant, "ipcns-shm-11.img", 3, |segment| segment["desc"]["id"] = 2.into());
     a_key_twice: Error "ipc-twice" in "container", "ipcns-sem-11.img" 2,

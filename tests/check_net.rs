@@ -61,6 +61,8 @@ planted! {
     a_peer_of_another_type: Error "unix-peer-type" in "tree", "files.img" 46,
         |plant| file(plant, 46, |file| file["usk"]["peer"] = 94359.into());
 
+    a_peer_that_is_lost: Error "unix-peer-missing" in "tree", "files.img" 51,
+        |plant| file(plant, 51, |file| file["usk"]["peer"] = 123.into());
     a_peer_that_is_anothers: Error "unix-peer-back" in "tree", "files.img" 51,
         |plant| file(plant, 52, |file| file["usk"]["peer"] = 0.into());
 

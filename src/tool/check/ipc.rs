@@ -35,7 +35,10 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
                     twice(spot, "desc.key", what, findings)?;
                 }
                 match kind {
-                    Kind::IpcnsShm => segment(spot, &look, findings),
+                    Kind::IpcnsShm => {
+                        content(subject, spot, &look, id, findings)?;
+                        segment(spot, &look, findings)
+                    }
                     Kind::IpcnsMsg => queue(spot, &look, entry, limits.get(&name.id).copied(), findings),
                     _ => semaphores(spot, &look, entry, findings),
                 }
@@ -47,6 +50,17 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
 
 fn twice(spot: Spot<'_>, field: &str, what: String, findings: &mut Findings<'_>) -> Result<()> {
     findings.add(spot.field(field, Finding::error("ipc-twice", what).advice("the kernel refuses to make the second")))
+}
+
+/// The pages of a segment, where they are not behind its entry.
+fn content(subject: &Subject<'_>, spot: Spot<'_>, look: &Look<'_>, id: u32, findings: &mut Findings<'_>) -> Result<()> {
+    if look.flag("in_pagemaps") && !subject.dump.has(Kind::PagemapShmem, u64::from(id)) {
+        let name = Kind::PagemapShmem.file_name(u64::from(id)).unwrap_or_default();
+        let what = format!("expected its content in {name}, found no such image");
+        let finding = Finding::error("ipc-content", what).advice("CRIU refuses the dump: the content is lost");
+        findings.add(spot.field("in_pagemaps", finding))?;
+    }
+    Ok(())
 }
 
 fn segment(spot: Spot<'_>, look: &Look<'_>, findings: &mut Findings<'_>) -> Result<()> {

@@ -30,6 +30,8 @@ const NAME: usize = 108;
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     by_ino: HashMap<u32, Other>,
+    /// Inodes of those that are not in the dump.
+    outside: HashSet<u32>,
     /// By number of the file: whether anybody is connected to it, or may send to it.
     pub(super) ids: HashSet<u32>,
     /// Abstract names that more than one socket listens on: namespace, type, name.
@@ -66,6 +68,7 @@ impl Sockets {
                 let Some((UNIXSK, id, Some((_, part)))) = images.part(look) else { return Ok(()) };
                 sockets.ids.insert(id);
                 if is_outside(&part) {
+                    sockets.outside.extend(part.word("ino"));
                     return Ok(());
                 }
                 if let Some(ino) = part.word("ino") {
@@ -124,9 +127,13 @@ pub(super) fn look(
         let what = "expected one socket bound to the abstract name, found several".to_owned();
         wrong("unix-name-twice", "name", what, "the kernel binds only the first")?;
     }
-    // that there is no such peer is told where references are looked at
-    let peer = part.word("peer").filter(|peer| *peer != 0);
-    let Some((ino, other)) = peer.and_then(|peer| Some((peer, context.unix.by_ino.get(&peer)?))) else { return Ok(()) };
+    let Some(ino) = part.word("peer").filter(|peer| *peer != 0 && !context.unix.outside.contains(peer)) else {
+        return Ok(());
+    };
+    let Some(other) = context.unix.by_ino.get(&ino) else {
+        let what = format!("expected socket {ino}, which it is connected to, found none");
+        return wrong("unix-peer-missing", "peer", what, "CRIU refuses the dump: the entry of the peer is lost");
+    };
     if other.kind != kind {
         let what = format!("expected a peer of its own type, {kind}, found one of type {}", other.kind);
         return wrong("unix-peer-type", "peer", what, "the kernel connects only sockets of one type");
