@@ -28,6 +28,7 @@ pub mod pipe;
 pub(crate) mod region;
 pub mod registers;
 pub mod resident;
+pub mod seccomp;
 pub mod segment;
 pub mod signal;
 pub mod socket;
@@ -38,6 +39,7 @@ pub mod thread;
 pub mod timer;
 pub mod tree;
 pub mod tty;
+pub mod vitals;
 pub mod watch;
 
 pub use space::AddressSpace;

@@ -18,12 +18,14 @@ pub(crate) struct Findings<'o> {
     told: HashSet<String>,
     /// Images of which something could not be read.
     images: HashSet<String>,
-    /// How many of each rule there are in each image, and the worst of those that were not passed on.
-    many: BTreeMap<(Option<String>, &'static str), (u64, Option<Severity>)>,
+    many: BTreeMap<(Option<String>, &'static str), Many>,
     pub(super) errors: u64,
     pub(super) warnings: u64,
     pub(super) notes: u64,
 }
+
+/// How many findings of one rule there are in one image, and the worst of those that were not passed on.
+type Many = (u64, Option<Severity>);
 
 impl<'o> Findings<'o> {
     pub(super) fn new(out: &'o mut dyn Rows<Finding>) -> Self {
@@ -87,6 +89,13 @@ impl<'o> Findings<'o> {
     ///
     /// Errors: whoever asked wants no more; the work was cancelled.
     pub(crate) fn broken(&mut self, rule: &'static str, error: &Error) -> Result<()> {
+        self.broken_as(Finding::from_error(rule, error), error)
+    }
+
+    /// The same, told in other words.
+    ///
+    /// Errors: as [`broken`](Self::broken).
+    pub(crate) fn broken_as(&mut self, finding: Finding, error: &Error) -> Result<()> {
         if error.kind() == ErrorKind::Cancelled {
             return Err(error.clone());
         }
@@ -102,7 +111,7 @@ impl<'o> Findings<'o> {
         if self.told.len() < REMEMBERED {
             self.told.insert(text);
         }
-        self.add(Finding::from_error(rule, error))
+        self.add(finding)
     }
 
     /// Whether something of an image could not be read: what is missing in it may have been there.

@@ -14,6 +14,7 @@ mod findings;
 mod memory;
 mod references;
 mod scan;
+mod tasks;
 
 use std::path::Path;
 
@@ -59,7 +60,7 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look, references::look, memory::look];
+const RULES: &[Rule] = &[entries::look, references::look, tasks::look, memory::look];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.

@@ -104,7 +104,7 @@ fn images<'s>(subject: &'s Subject<'_>, wanted: impl Fn(Role) -> bool) -> Vec<&'
 }
 
 /// What the entries of an image of this kind say is there.
-fn classes(kind: Kind) -> BTreeSet<Class> {
+pub(super) fn classes(kind: Kind) -> BTreeSet<Class> {
     let mut classes = BTreeSet::new();
     for message in kind.row().messages.iter().filter_map(|name| Message::by_name(name)) {
         message.links(&mut |link| {
