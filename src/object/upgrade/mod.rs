@@ -19,6 +19,7 @@ mod files;
 mod framing;
 mod fsnotify;
 pub mod image;
+mod kept;
 mod leader;
 mod locks;
 mod mqueue;
