@@ -22,9 +22,9 @@ fn best(rounds: usize, a: &mut dyn FnMut(), b: &mut dyn FnMut()) -> (Duration, D
         work();
         start.elapsed()
     };
-    (0..rounds).map(|_| (time(a), time(b))).fold((Duration::MAX, Duration::MAX), |best, now| {
-        (best.0.min(now.0), best.1.min(now.1))
-    })
+    (0..rounds)
+        .map(|_| (time(a), time(b)))
+        .fold((Duration::MAX, Duration::MAX), |best, now| (best.0.min(now.0), best.1.min(now.1)))
 }
 
 fn ours(folder: &Path) {

@@ -5,6 +5,7 @@ mod decode;
 pub mod flags;
 pub mod json;
 pub mod schema;
+pub mod tally;
 pub mod upgrade;
 pub mod visit;
 

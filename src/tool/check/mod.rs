@@ -13,6 +13,7 @@ mod entries;
 mod finding;
 mod findings;
 mod needs;
+mod v1;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
 pub use needs::{Need, NeedKind};
+pub use v1::{Wish, wishes};
 
 use crate::base::report::{Cancel, Progress, Rows};
 use crate::base::{Error, ErrorKind, Result};
