@@ -14,6 +14,8 @@ use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor
 use prost_types::FileDescriptorSet;
 use prost_types::field_descriptor_proto::Type;
 
+#[path = "build/links.rs"]
+mod links;
 #[path = "build/v2/mod.rs"]
 mod v2;
 
@@ -125,10 +127,11 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         }
         writeln!(
             text,
-            "static MESSAGE_{}: Message = Message {{ name: {:?}, index: {index}, size: size_of::<super::v1::{}>(), required: {required:#x}, fields: &[",
+            "static MESSAGE_{}: Message = Message {{ name: {:?}, index: {index}, size: size_of::<super::v1::{}>(), required: {required:#x}, has_links: {}, fields: &[",
             constant(message.full_name()),
             message.name(),
-            camel(message.name())
+            camel(message.name()),
+            links::any_in(message)
         )?;
         for field in &fields {
             writeln!(text, "    {},", field_row(field)?)?;
@@ -194,11 +197,12 @@ fn field_row(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
         0
     };
     Ok(format!(
-        "Field {{ number: {}, name: {:?}, next_key: b\", \\\"{}\\\": \", short_key: {short_key:?}, tag: {tag}, label: Label::{label}, ty: Type::{ty}, show: Show::{} }}",
+        "Field {{ number: {}, name: {:?}, next_key: b\", \\\"{}\\\": \", short_key: {short_key:?}, tag: {tag}, label: Label::{label}, ty: Type::{ty}, show: Show::{}, link: {} }}",
         field.number(),
         field.name(),
         field.name(),
-        show(field)?
+        show(field)?,
+        links::row(field)?
     ))
 }
 

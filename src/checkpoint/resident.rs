@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::base::Result;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::mm::Mapping;
 use crate::checkpoint::task::Task;
 use crate::image::Kind;
 use crate::memory::PageRuns;
@@ -39,6 +40,25 @@ pub struct PageCount {
     pub here: u64,
     /// In the dumps this one is an increment of.
     pub parent: u64,
+}
+
+/// Bits of a mapping's status: memory that is the task's alone, without a file and with one; a ring of asynchronous
+/// I/O; a range that must not be touched; memory that a plugin takes care of.
+const PRIVATE: u32 = 1 << 9 | 1 << 6;
+const AIORING: u32 = 1 << 13;
+const GUARD: u32 = 1 << 16;
+const PLUGIN: u32 = 1 << 27;
+
+impl Mapping {
+    /// Whether the task's own pagemap may have pages of it: CRIU refuses those of any other mapping.
+    pub fn has_own_pages(&self) -> bool {
+        self.status & (PRIVATE | AIORING) != 0 && self.status & GUARD == 0
+    }
+
+    /// Whether CRIU cannot unpack pages into it.
+    pub fn must_be_raw(&self) -> bool {
+        self.flags.is_huge() || self.status & PLUGIN != 0
+    }
 }
 
 /// Kind of the entry in what the kernel tells a program that has the size of a page.

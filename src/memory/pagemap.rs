@@ -103,6 +103,12 @@ impl<'a> PagemapEntry<'a> {
         }
     }
 
+    /// Whether a message is sound and is as CRIU has written them since 4.2, but for blocks.
+    #[inline(always)]
+    pub(crate) fn is_usual(message: &[u8]) -> bool {
+        PagemapEntry::usual(message).is_some()
+    }
+
     // inlined always: a struct that goes through memory costs three times what reading it does
 
     /// What CRIU writes since 4.2, but for blocks: all fields in order, small flags, nothing else.

@@ -52,6 +52,20 @@ impl Entry<'_> {
         check::check(self.schema()?, self.message(), self.image().limits()).map_err(|broken| self.broken(broken))
     }
 
+    /// Checks the messages in a System V queue's payload against theirs; of other kinds there are none.
+    ///
+    /// Errors: as [`check`](Self::check).
+    pub fn check_records(&self) -> Result<()> {
+        for record in self.records() {
+            let record = record?;
+            // both are slices of the one image
+            let at = record.message.as_ptr().addr().wrapping_sub(self.message().as_ptr().addr());
+            check::check(crate::object::v1::IpcMsg::schema(), record.message, self.image().limits())
+                .map_err(|broken| self.locate(broken.error, at.wrapping_add(broken.offset)))?;
+        }
+        Ok(())
+    }
+
     #[cold]
     pub(crate) fn broken(&self, broken: Broken) -> Error {
         self.locate(broken.error, broken.offset)

@@ -4,6 +4,9 @@ mod check;
 mod decode;
 pub mod flags;
 pub mod json;
+mod look;
+pub mod oddities;
+pub mod references;
 pub mod schema;
 pub mod tally;
 pub mod upgrade;
@@ -16,3 +19,4 @@ pub mod v1 {
 }
 
 pub use decode::{Object, message};
+pub use look::Look;

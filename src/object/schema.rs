@@ -1,6 +1,7 @@
 //! The V1 messages as static tables, made by `build.rs` from `proto/v1`: what JSON and the checks are driven by.
 
 use crate::object::flags::{self, Names};
+use crate::object::references::{Class, Link, OfType, Role};
 
 /// A message: its fields in the order of their numbers.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Message {
     pub size: usize,
     /// Bit k is set if `fields[k]` is required.
     pub required: u64,
+    /// Whether numbers in it, or in the messages in it, lead to other images.
+    pub has_links: bool,
     /// Its fields, at most 64, in ascending order of their numbers.
     pub fields: &'static [Field],
 }
@@ -37,6 +40,8 @@ pub struct Field {
     pub ty: Type,
     /// How it is presented to people.
     pub show: Show,
+    /// Where its number leads, if it is one that leads somewhere.
+    pub link: Option<Link>,
 }
 
 impl Field {

@@ -54,4 +54,4 @@ macro_rules! tables {
         })*
     };
 }
-tables!(fields, enums, images, messages, magics, dicts);
+tables!(fields, enums, images, messages, magics, dicts, ids);

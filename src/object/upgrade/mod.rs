@@ -13,7 +13,7 @@ mod back;
 pub mod container;
 mod context;
 mod down;
-mod edit;
+pub(crate) mod edit;
 mod entry;
 mod files;
 mod framing;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::base::Size;
 use crate::base::name::harmless;
 use crate::base::report::{Card, Cell, Fact};
 use crate::tool::check::findings::Findings;
@@ -25,6 +26,14 @@ pub struct Checked {
     pub images: u64,
     /// Their entries.
     pub entries: u64,
+    /// Pages that the dump itself has, of all tasks and segments.
+    pub pages: u64,
+    /// Their bytes, unpacked.
+    pub page_bytes: u64,
+    /// Those of them that have no checksum: whether they are what they were, nobody can say. All, in version 1.
+    pub unchecked_pages: u64,
+    /// Dumps that it is an increment of, as far as they were found.
+    pub parents: u64,
     /// What restoring needs.
     pub needs: Vec<Need>,
 }
@@ -90,9 +99,22 @@ impl Card for Checked {
             true => Cell::Text(self.verdict().into()),
             false => Cell::Odd(self.verdict().into()),
         };
+        let mut pages = format!("{}, {}", self.pages, Size(self.page_bytes));
+        if self.unchecked_pages > 0 {
+            let some = if self.unchecked_pages == self.pages {
+                "none".to_owned()
+            } else {
+                format!("all but {}", self.unchecked_pages)
+            };
+            pages.push_str(&format!(", {some} with a checksum"));
+        }
+        if self.parents > 0 {
+            pages.push_str(&format!(", and those of {} parents", self.parents));
+        }
         let mut facts = vec![
             fact("checked", harmless(&self.source)),
             fact("images", format!("{}, {} entries", self.images, self.entries)),
+            fact("pages", pages),
         ];
         let lines = self.need_lines();
         if !lines.is_empty() {
