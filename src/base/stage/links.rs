@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use super::is_mount;
 use super::seen::Seen;
 use crate::base::alike::Likeness;
 use crate::base::left;
@@ -15,6 +16,10 @@ pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
     for seen in all {
         let (old, new) = (from.join(&seen.name), to.join(&seen.name));
         if seen.is_directory {
+            // another directory would not have what is mounted there
+            if is_mount(&old) {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
             fs::DirBuilder::new().mode(0o700).create(&new)?;
             alike(&left::open_directory(&old)?, &left::open_directory(&new)?)?;
             continue;
