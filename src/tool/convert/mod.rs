@@ -3,7 +3,6 @@
 
 mod down;
 mod guard;
-mod listing;
 mod number;
 pub mod pages;
 mod report;

@@ -12,7 +12,7 @@ use crate::image::{Image, Kind};
 use crate::object::upgrade::container::{self, Named};
 use crate::object::upgrade::image::{Context, Converted, Put, takes_session, up_empty, up_image};
 use crate::source::bundle::Writer;
-use crate::tool::convert::listing::{Item, Listing, What};
+use crate::source::listing::{Item, Listing, What};
 use crate::tool::convert::{Counts, stop};
 use crate::wire::v2::types;
 

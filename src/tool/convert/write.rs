@@ -11,7 +11,7 @@ use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead, Parent};
 use crate::source::bundle::Writer;
-use crate::tool::convert::listing::{Item, Listing, What};
+use crate::source::listing::{Item, Listing, What};
 use crate::tool::convert::target::Output;
 use crate::tool::convert::{Convert, Counts, guard, number, pages, stop, up};
 use crate::wire::field;
