@@ -38,8 +38,8 @@ struct Transaction {
     started_in: &'static str,
     /// The folder before.
     old: tempfile::TempDir,
-    /// Whether each file changes by itself, all of them complete at any time.
-    one_by_one: bool,
+    /// Whether a state is one that may be found, given the old and the new one.
+    fits: fn(&State, &State, &State) -> bool,
     /// Calls that may fail: it says so, and does the rest.
     optional: &'static [&'static str],
     /// Whether signals that ask it to end are heard.
@@ -57,7 +57,7 @@ impl Transaction {
             environment: Vec::new(),
             started_in: "/",
             old,
-            one_by_one: false,
+            fits: one_or_the_other,
             optional: &[],
             listens: true,
         }
@@ -137,7 +137,7 @@ impl Transaction {
         assert_eq!(output.status.signal(), Some(9), "{}: {output:?}", place());
         let has_journal = self.in_force(folder.path());
         let (after, _) = without_left(&state(folder.path()));
-        assert!(has_journal || self.fits(&after, old, new), "{}: {:?}", place(), difference(&after, old));
+        assert!(has_journal || (self.fits)(&after, old, new), "{}: {:?}", place(), difference(&after, old));
         self.again(&program, new, &place());
     }
 
@@ -153,12 +153,12 @@ impl Transaction {
             // each thread was told at its own step: the second time ends the program
             Some(130) if !step.only_first_thread => {
                 let (after, _) = without_left(&after);
-                assert!(self.fits(&after, old, new), "{}: {:?}", place(), difference(&after, old));
+                assert!((self.fits)(&after, old, new), "{}: {:?}", place(), difference(&after, old));
             }
             Some(code) => {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!([1, 2].contains(&code) && said.contains("interrupted"), "{}", place());
-                assert!(self.fits(&after, old, new), "{}: {:?}", place(), difference(&after, old));
+                assert!((self.fits)(&after, old, new), "{}: {:?}", place(), difference(&after, old));
             }
             None => panic!("{}", place()),
         }
@@ -183,7 +183,7 @@ impl Transaction {
         if output.status.success() {
             assert!(kept == *new, "{}: {:?}", place(), difference(&kept, new));
         } else {
-            let fits = self.fits(&kept, old, new) || self.in_force(folder.path());
+            let fits = (self.fits)(&kept, old, new) || self.in_force(folder.path());
             assert!(fits, "{}: {:?}", place(), difference(&kept, old));
         }
         self.again(&program, new, &place());
@@ -192,14 +192,6 @@ impl Transaction {
     /// Whether a journal says what is left to do.
     fn in_force(&self, folder: &Path) -> bool {
         state(folder).keys().any(|name| name.ends_with(b".icecore-journal"))
-    }
-
-    fn fits(&self, after: &State, old: &State, new: &State) -> bool {
-        if !self.one_by_one {
-            return after == old || after == new;
-        }
-        let known = |(name, what): (&Vec<u8>, &(u32, Vec<u8>))| [old.get(name), new.get(name)].contains(&Some(what));
-        after.iter().all(known) && old.keys().all(|name| after.contains_key(name))
     }
 
     /// The next run: it does what this one did not, or says that it is done; nothing else is left.
@@ -213,6 +205,27 @@ impl Transaction {
         let after = state(&program.folder);
         assert!(after == *new, "{place}, then {output:?}: {:?}", difference(&after, new));
     }
+}
+
+/// The old folder, or the new one.
+fn one_or_the_other(after: &State, old: &State, new: &State) -> bool {
+    after == old || after == new
+}
+
+/// Each file changes by itself, and is complete at any time.
+fn one_by_one(after: &State, old: &State, new: &State) -> bool {
+    let known = |(name, what): (&Vec<u8>, &(u32, Vec<u8>))| [old.get(name), new.get(name)].contains(&Some(what));
+    after.iter().all(known) && old.keys().all(|name| after.contains_key(name))
+}
+
+/// Each page is there or a hole; nothing else changes.
+fn page_by_page(after: &State, old: &State, new: &State) -> bool {
+    let whole = |name: &Vec<u8>| {
+        let (is, was, will) = (&after[name], &old[name], &new[name]);
+        let mut pages = is.1.chunks(4096).zip(was.1.chunks(4096)).zip(will.1.chunks(4096));
+        is.0 == was.0 && is.1.len() == was.1.len() && pages.all(|((is, was), will)| is == was || is == will)
+    };
+    after.keys().eq(old.keys()) && after.keys().all(whole)
 }
 
 /// A small dump, a file that is no image, a link, a directory.
@@ -292,7 +305,7 @@ fn core_files() {
             fs::create_dir(folder.join("out")).unwrap();
         };
         let mut cores = Transaction::of("core files", &["core", "{}/dump", "-o", "{}/out"], prepare);
-        cores.one_by_one = true;
+        cores.fits = one_by_one;
         cores.optional = &["openat", "pread64", "statx", "readlink", "getdents64"];
         cores.try_all();
     }
@@ -332,6 +345,22 @@ fn flatten() {
         // a file whose rights it cannot see is for its owner alone
         flatten.optional = &["statx"];
         flatten.try_all();
+    }
+}
+
+#[test]
+fn dedup() {
+    if is_possible() {
+        // the dump has all pages that its parent has
+        let prepare = |folder: &Path| {
+            let dump = folder.join("dump");
+            copy(&corpus::data().join("tree"), &dump);
+            copy(&dump, &folder.join("base"));
+            std::os::unix::fs::symlink("../base", dump.join("parent")).unwrap();
+        };
+        let mut dedup = Transaction::of("dedup", &["dedup", "{}/dump"], prepare);
+        dedup.fits = page_by_page;
+        dedup.try_all();
     }
 }
 
