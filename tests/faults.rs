@@ -20,7 +20,7 @@ use common::faults::{Program, State, Step, copy, difference, in_memory, is_possi
 use common::faults::{call, unsynced, without_left};
 use common::{corpus, oracle};
 use icecore::base::alike::Likeness;
-use icecore::base::stage::{STAGED, Stage};
+use icecore::base::stage::{JOURNAL, STAGED, Stage};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_icecore");
 
@@ -507,6 +507,18 @@ fn a_source_that_changes_meanwhile() {
             }
         }
     }
+}
+
+#[test]
+fn check_tells_of_a_journal() {
+    let folder = in_memory();
+    let dump = dump(folder.path());
+    plainly(&["check", dump.to_str().unwrap()]);
+    fs::write(dump.join(JOURNAL), "icecore journal 1\0put\0mm-100.img\0end").unwrap();
+    let output = Command::new(PROGRAM).args(["check", "--json", dump.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("\"writing-interrupted\""), "{output:?}");
+    assert!(said.contains("\".icecore-journal\""), "{said}");
 }
 
 /// File systems of every size up to one that is large enough; the target in it, or the whole of it.

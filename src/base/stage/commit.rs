@@ -38,6 +38,7 @@ impl Stage {
         let Some(old) = &self.old else { return Ok(()) };
         match seen(at) {
             Ok(now) if now == *old => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error("cannot list", error)),
             _ => Err(Error::usage("was changed by somebody else meanwhile; it is left as it is")
                 .in_image(self.target.to_string_lossy())),
         }

@@ -1,8 +1,8 @@
 //! A directory with the files of another one, as further names of the same files.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use super::is_mount;
@@ -41,5 +41,9 @@ pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
 pub(super) fn alike(old: &File, new: &File) -> io::Result<()> {
     let name = Path::new("the new directory");
     // what the system said matters here: another way may be open
-    Likeness::of(old, name).and_then(|like| like.give(new, name)).map_err(|error| error.into_io())
+    Likeness::of(old, name).and_then(|like| like.give(new, name)).map_err(|error| error.into_io())?;
+    let (old, new) = (old.metadata()?, new.metadata()?);
+    let belongs = |meta: &Metadata| (meta.uid(), meta.gid(), meta.mode());
+    // one of somebody else cannot be replaced, only changed
+    if belongs(&old) == belongs(&new) { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
 }

@@ -150,7 +150,7 @@ impl Stage {
         });
         let (path, road, directory, is_whole) =
             begun.map_err(|error| failed(&target, "cannot make a directory for what is written", error))?;
-        Ok(Self {
+        let mut stage = Self {
             target,
             path,
             road,
@@ -163,7 +163,20 @@ impl Stage {
             _lock: Some(lock),
             made: None,
             is_done: false,
-        })
+        };
+        stage.settled()?;
+        Ok(stage)
+    }
+
+    /// Looks at the old directory once more: an overlay gives files that get a further name other numbers.
+    fn settled(&mut self) -> Result<()> {
+        let now = seen(&self.target).map_err(|error| self.error("cannot list", error))?;
+        let old = self.old.replace(now);
+        let mut both = old.iter().flatten().zip(self.old.iter().flatten());
+        if old.as_ref().map(Vec::len) != self.old.as_ref().map(Vec::len) || both.any(|(old, now)| !old.is_as(now)) {
+            return Err(Error::usage("was changed by somebody else meanwhile").in_image(self.target.to_string_lossy()));
+        }
+        Ok(())
     }
 
     /// Makes the directory that is written, like the one it replaces and with all its files.
