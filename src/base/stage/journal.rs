@@ -68,7 +68,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Writes the journal and gives it its name: the change is made.
+    /// Writes the journal; it is not in force yet.
     pub(super) fn write(&self, target: &Path) -> io::Result<()> {
         let mut bytes = FIRST.to_vec();
         for (what, names) in [(&b"keep"[..], &self.keep), (b"put", &self.put), (b"gone", &self.gone)] {
@@ -84,8 +84,12 @@ impl Journal {
         let new = target.join(JOURNAL_NEW);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(new, target.join(JOURNAL))
+        file.sync_all()
+    }
+
+    /// Gives the journal its name: the change is made.
+    pub(super) fn enforce(target: &Path) -> io::Result<()> {
+        fs::rename(target.join(JOURNAL_NEW), target.join(JOURNAL))
     }
 
     /// The journal that was left in a directory, if there is one.
@@ -214,6 +218,8 @@ mod tests {
             gone: paths(&["put", "d"]),
         };
         journal.write(around.path()).unwrap();
+        assert_eq!(Journal::read(around.path()).unwrap(), None);
+        Journal::enforce(around.path()).unwrap();
         assert_eq!(Journal::read(around.path()).unwrap(), Some(journal));
     }
 

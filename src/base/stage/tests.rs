@@ -224,6 +224,7 @@ fn a_journal_that_was_left() {
             journal.keep.append(stage.kept.get_mut().unwrap());
             stage.is_done = true;
             journal.write(&target).unwrap();
+            journal::Journal::enforce(&target).unwrap();
             drop(stage);
             // as far as it got
             let staged = target.join(STAGED);
@@ -274,6 +275,7 @@ fn a_stage_that_is_a_link() {
     std::os::unix::fs::symlink(&elsewhere, target.join(STAGED)).unwrap();
     let journal = journal::Journal { put: vec!["a".into()], ..journal::Journal::default() };
     journal.write(&target).unwrap();
+    journal::Journal::enforce(&target).unwrap();
     Stage::recover(&target).unwrap_err();
     fs::remove_file(target.join(JOURNAL)).unwrap();
     assert_eq!(Stage::recover(&target).unwrap(), Recovered::Undone);
