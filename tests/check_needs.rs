@@ -111,16 +111,16 @@ fn options_for_files() {
     };
     option("files.img", reg, edit, "--inherit-fd fd[N]:file[7:9]", "reg.ext");
     let (tty, _) = plant.find("files.img", |entry| entry.get("tty").is_some());
-    let edit = |entry: &mut Value| {
-        entry["tty"].as_object_mut().unwrap().remove("regf_id");
-    };
-    option("files.img", tty, edit, "--deprecated", "tty.id");
+    let name = "--deprecated";
+    assert!(!has(&plant.check(), NeedKind::Option, name));
+    plant.entries("files.img", |entries| entries[tty]["tty"].as_object_mut().unwrap().remove("regf_id"));
+    assert_eq!(need(&plant.check(), NeedKind::Option, name).image.as_deref(), Some("files.img"));
 }
 
 #[test]
 fn a_session_from_outside() {
     let plant = Plant::of_data("python");
-    plant.entries("pstree.img", |entries| entries.iter_mut().for_each(|entry| entry["sid"] = 4242.into()));
+    plant.entries("pstree.img", |entries| entries[0]["sid"] = 4242.into());
     let found = plant.check();
     assert_eq!(need(&found, NeedKind::Option, "--shell-job").image.as_deref(), Some("pstree.img"));
 }
@@ -132,6 +132,9 @@ fn a_terminal_from_outside() {
     let masters = |entry: &Value| entry["rdev"] == json!(1282);
     let (master, _) = plant.find("tty-info.img", masters);
     plant.entries("tty-info.img", |entries| entries[master]["pty"]["index"] = 99.into());
+    assert!(!has(&plant.check(), NeedKind::Option, "--shell-job"));
+    let (slave, _) = plant.find("tty-info.img", |entry| entry["rdev"] != json!(1282));
+    plant.entries("tty-info.img", |entries| entries[slave]["sid"] = 4242.into());
     let found = plant.check();
     let need = need(&found, NeedKind::Option, "--shell-job");
     assert_eq!(need.image.as_deref(), Some("tty-info.img"));

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use rustix::fs::{Timespec, Timestamps, XattrFlags};
@@ -38,19 +38,29 @@ impl Likeness {
         })
     }
 
-    /// Makes another file like it. Its content has to be complete: writing changes times, and takes rights away.
+    /// Makes another file like it, as far as this process may. Its content has to be complete: writing changes times, and
+    /// takes rights away. Where the group cannot be kept, its rights are not given to another one.
     ///
-    /// Errors: the system refused; but for the owner, whom only root may change: for others it becomes their own.
+    /// Errors: the system refused; but for the owner, whom only root may change, and attributes that are not for everybody.
     pub fn give(&self, file: &File, path: &Path) -> Result<()> {
         let failed = |what: &'static str, error: io::Error| Error::io(what, error).in_image(path.to_string_lossy());
-        let given = std::os::unix::fs::fchown(file, Some(self.owner.0), Some(self.owner.1));
-        // rights to run as its owner go only to the owner
-        let mode = if given.is_ok() { self.mode } else { self.mode & 0o777 };
-        file.set_permissions(Permissions::from_mode(mode)).map_err(|error| failed("cannot keep its mode", error))?;
+        let (user, group) = self.owner;
+        let mode = if fchown(file, Some(user), Some(group)).is_ok() {
+            self.mode
+        } else if fchown(file, None, Some(group)).is_ok() {
+            // rights to run as its owner go only to the owner
+            self.mode & 0o2777
+        } else {
+            self.mode & 0o707
+        };
         for (name, value) in &self.attributes {
-            rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())
-                .map_err(|error| failed("cannot keep its extended attributes", error.into()))?;
+            match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
+                Ok(()) | Err(Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {}
+                Err(error) => return Err(failed("cannot keep its extended attributes", error.into())),
+            }
         }
+        // behind owner and attributes, which change it
+        file.set_permissions(Permissions::from_mode(mode)).map_err(|error| failed("cannot keep its mode", error))?;
         rustix::fs::futimens(file, &self.times).map_err(|error| failed("cannot keep its times", error.into()))
     }
 }
@@ -67,8 +77,8 @@ fn attributes(file: &File) -> Result<Vec<(CString, Vec<u8>)>, Errno> {
         let Ok(name) = CString::new(name) else { continue };
         match sized(|buffer| rustix::fs::fgetxattr(file, &name, buffer)) {
             Ok(value) => all.push((name, value)),
-            // gone since
-            Err(Errno::NODATA) => {}
+            // gone since, or not for us
+            Err(Errno::NODATA | Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error),
         }
     }

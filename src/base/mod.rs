@@ -6,7 +6,6 @@ pub mod alike;
 pub mod batch;
 pub mod error;
 pub(crate) mod left;
-pub(crate) mod like;
 pub mod limits;
 pub mod listing;
 pub(crate) mod made;

@@ -7,14 +7,14 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, Timestamps};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::base::alike::Likeness;
 use crate::base::batch::Batch;
 use crate::base::left::{self, Lock};
 use crate::base::temporary::{beside, parent};
-use crate::base::{Error, Result, like};
+use crate::base::{Error, Result};
 
 /// A file being written. Nothing is at its path before [`finish`](Self::finish); dropping it leaves no trace.
 pub struct Sink {
@@ -22,8 +22,6 @@ pub struct Sink {
     pub(super) file: Option<File>,
     pub(super) target: PathBuf,
     pub(super) stage: Stage,
-    /// Times that the file gets when all is written.
-    times: Option<Timestamps>,
 }
 
 pub(super) enum Stage {
@@ -55,7 +53,7 @@ impl Sink {
             }
             if kind.is_char_device() || kind.is_block_device() || kind.is_fifo() || kind.is_socket() {
                 let file = OpenOptions::new().write(true).open(&target).map_err(failed)?;
-                return Ok(Self { file: Some(file), target, stage: Stage::Direct, times: None });
+                return Ok(Self { file: Some(file), target, stage: Stage::Direct });
             }
             // CREAT would fail where the file is not ours to change; say so before the work, not after it
             OpenOptions::new().write(true).open(&target).map_err(failed)?;
@@ -74,7 +72,7 @@ impl Sink {
             let mode = meta.permissions().mode() & 0o777;
             file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
         }
-        Ok(Self { file: Some(file), target, stage, times: None })
+        Ok(Self { file: Some(file), target, stage })
     }
 
     /// Begins to write a file in a directory that nobody sees yet: at its own name, to be synced with all of the
@@ -91,18 +89,7 @@ impl Sink {
             }
             opened => opened,
         };
-        Ok(Self { file: Some(file.map_err(failed)?), target: path, stage: Stage::Inside, times: None })
-    }
-
-    /// Gives the file the owner, the mode, the extended attributes and the times of another one, as far as this process
-    /// may: a file that is written anew looks as the old one did. A device or pipe stays as it is.
-    ///
-    /// Errors: the system refused.
-    pub fn like(&mut self, other: &File) -> Result<()> {
-        let (Some(file), false) = (&self.file, matches!(self.stage, Stage::Direct)) else { return Ok(()) };
-        let copied = like::copy(other, file).and_then(|()| like::times(other));
-        self.times = Some(copied.map_err(|error| self.error("cannot copy owner, mode and attributes", error))?);
-        Ok(())
+        Ok(Self { file: Some(file.map_err(failed)?), target: path, stage: Stage::Inside })
     }
 
     /// The file itself, for what the system can do with it and a [`Write`] cannot: ranges of other files, holes. None
@@ -162,8 +149,11 @@ impl Sink {
     /// Syncs the content and puts it in place. Errors leave what was there before.
     pub fn finish(self) -> Result<()> {
         let mut sink = self;
-        if let (Some(file), false) = (&sink.file, matches!(sink.stage, Stage::Direct | Stage::Inside)) {
-            sink.dated(file)?;
+        if matches!(sink.stage, Stage::Inside) {
+            // it is synced with all of its directory
+            return sink.stage();
+        }
+        if let (Some(file), false) = (&sink.file, matches!(sink.stage, Stage::Direct)) {
             file.sync_all().map_err(|error| sink.error("cannot sync", error))?;
         }
         sink.stage()?;
@@ -174,17 +164,10 @@ impl Sink {
         Error::io(what, error).in_image(self.target.to_string_lossy())
     }
 
-    /// Sets the times, if it was given some.
-    fn dated(&self, file: &File) -> Result<()> {
-        let done = self.times.as_ref().map_or(Ok(()), |times| rustix::fs::futimens(file, times));
-        done.map_err(|error| self.error("cannot set its times", error))
-    }
-
     /// Gives the content a name beside the target; from here on only renaming is left to do. It stays open, and with
     /// that locked, until it is renamed.
     pub(super) fn stage(&mut self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        self.dated(file)?;
         if matches!(self.stage, Stage::Inside) {
             self.stage = Stage::Done;
             self.file = None;

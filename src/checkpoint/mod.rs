@@ -30,6 +30,7 @@ pub(crate) mod region;
 pub mod registers;
 pub mod resident;
 pub mod roll;
+pub mod seccomp;
 pub mod segment;
 pub mod signal;
 pub mod socket;
@@ -40,6 +41,7 @@ pub mod thread;
 pub mod timer;
 pub mod tree;
 pub mod tty;
+pub mod vitals;
 pub mod watch;
 
 pub use space::AddressSpace;

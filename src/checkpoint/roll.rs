@@ -33,6 +33,9 @@ pub struct FileImage {
     pub file_type: Option<FileType>,
 }
 
+/// The part of an entry that belongs to its type, and the name of the field it is in; empty where it is the entry.
+pub type Part<'a> = (&'static str, Look<'a>);
+
 /// The types that CRIU 4.3 knows are 1 to this.
 const LAST_TYPE: i32 = 20;
 
@@ -79,7 +82,7 @@ impl Roll {
 impl FileImage {
     /// Type and number of the file in an entry, and its part that belongs to the type, with the part's name in front
     /// of names of fields (`reg.`). An entry that lacks the part has none.
-    pub fn part<'a>(&self, entry: Look<'a>) -> Option<(FileType, u32, Option<(&'static str, Look<'a>)>)> {
+    pub fn part<'a>(&self, entry: Look<'a>) -> Option<(FileType, u32, Option<Part<'a>>)> {
         if let Some(file_type) = self.file_type {
             return Some((file_type, entry.word("id")?, Some(("", entry))));
         }

@@ -18,6 +18,7 @@ use crate::object::v1;
 #[derive(Clone)]
 pub struct Task<'a> {
     pub(crate) dump: &'a Checkpoint,
+    entry: usize,
     pid: u32,
     ppid: u32,
     pgid: u32,
@@ -121,18 +122,32 @@ pub struct FsIds {
 }
 
 impl<'a> Task<'a> {
-    pub(crate) fn new(dump: &'a Checkpoint, entry: v1::PstreeEntry) -> Self {
+    pub(crate) fn new(dump: &'a Checkpoint, number: usize, entry: v1::PstreeEntry) -> Self {
         // the first thread is the task itself; of a zombie CRIU writes garbage there
         let all = std::iter::once(entry.pid).chain(entry.threads.into_iter().skip(1));
         // reading one image again for each time it is named would take as long as somebody likes
         let mut seen = HashSet::new();
         let tids = all.filter(|tid| seen.insert(*tid)).collect();
-        Self { dump, pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, tids, is_known: true }
+        Self {
+            dump,
+            entry: number,
+            pid: entry.pid,
+            ppid: entry.ppid,
+            pgid: entry.pgid,
+            sid: entry.sid,
+            tids,
+            is_known: true,
+        }
     }
 
     /// A task of which only the number is known.
     pub(crate) fn unknown(dump: &'a Checkpoint, pid: u32) -> Self {
-        Self { dump, pid, ppid: 0, pgid: 0, sid: 0, tids: vec![pid], is_known: false }
+        Self { dump, entry: 0, pid, ppid: 0, pgid: 0, sid: 0, tids: vec![pid], is_known: false }
+    }
+
+    /// Its entry in `pstree.img`, from 0.
+    pub fn entry(&self) -> usize {
+        self.entry
     }
 
     /// Its number in its pid namespace.

@@ -41,7 +41,7 @@ impl Checkpoint {
             let task = entry.and_then(|entry| {
                 let decoded = entry.decode::<v1::PstreeEntry>()?;
                 let threads = decoded.threads.len();
-                let task = Task::new(self, decoded);
+                let task = Task::new(self, entry.index(), decoded);
                 if task.tids().len() < threads {
                     let error = format!("expected each thread of pid {} once, found one again", task.pid());
                     again.push(entry.locate(Error::format(error), 0));

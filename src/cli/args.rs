@@ -68,6 +68,11 @@ pub(crate) enum Verb {
     Convert(super::convert::ConvertTo),
     /// Make one whole dump of an incremental one and its ancestors, which CRIU restores without them
     Flatten(super::flatten::FlattenTo),
+    /// Free the room that a chain of dumps does not need: pages of ancestors that later dumps have themselves
+    ///
+    /// They become holes. The memory of the dump stays the same; its ancestors can no longer be restored alone, nor
+    /// can other dumps that are increments of them: those beside the chain are found, others cannot be.
+    Dedup(super::dedup::DedupChain),
     /// Do what crit does, with its options and output
     Crit(Crit),
     /// Write completions for a shell to standard output

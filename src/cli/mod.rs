@@ -13,7 +13,9 @@ mod convert;
 mod coredump;
 mod crit;
 mod crit_pages;
+mod dedup;
 mod diff;
+mod digest;
 mod flatten;
 mod images;
 mod interrupt;
@@ -104,6 +106,7 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Core(options) => coredump::core(&options),
         Verb::Convert(options) => convert::convert(&options),
         Verb::Flatten(options) => flatten::flatten(&options),
+        Verb::Dedup(options) => dedup::dedup(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

@@ -28,7 +28,7 @@ mod zstd;
 
 pub use blocks::Blocks;
 pub(crate) use codec::unpack;
-pub(crate) use compressed::Compressed;
+pub(crate) use compressed::{Block, Compressed};
 pub use file::PagesFile;
 pub(crate) use level::Level;
 pub use lz4::packed_size;
@@ -44,6 +44,7 @@ pub use runs::Runs;
 pub(crate) use span::{Origin, Span};
 pub use twins::Twins;
 pub use v2::PageRuns;
+pub(crate) use v2::{Located, PageBlocks, What};
 
 /// The low 32 bits: what protobuf makes of a longer number in such a field.
 #[inline]

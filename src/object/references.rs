@@ -201,3 +201,21 @@ fn number(field: &Field, value: u64) -> u64 {
         _ => value & LOW,
     }
 }
+
+impl Message {
+    /// Calls `visit` for each field that is a number which leads somewhere, in this message and those in it.
+    pub fn links(&'static self, visit: &mut dyn FnMut(&Link)) {
+        let mut seen: Vec<&'static Message> = vec![self];
+        let mut at = 0usize;
+        while let Some(message) = seen.get(at).copied() {
+            at = at.wrapping_add(1);
+            for field in message.fields {
+                match field.ty {
+                    Type::Message(inner) if !seen.iter().any(|known| std::ptr::eq(*known, inner)) => seen.push(inner),
+                    Type::Message(_) => {}
+                    _ => field.link.iter().for_each(&mut *visit),
+                }
+            }
+        }
+    }
+}

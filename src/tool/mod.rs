@@ -5,6 +5,7 @@ pub mod compress;
 pub mod convert;
 pub mod coredump;
 pub mod crit;
+pub mod dedup;
 pub mod flatten;
 pub mod raw;
 pub mod restore;

@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 pub mod alloc;
+pub mod chain;
 pub mod corpus;
 pub mod elf;
+pub mod faults;
 pub mod flat;
 pub mod held;
 pub mod judge;
@@ -13,6 +15,7 @@ pub mod oracle;
 pub mod packing;
 pub mod pagemap;
 pub mod plant;
+pub mod planted;
 pub mod process;
 pub mod proto;
 pub mod proto2;

@@ -4,15 +4,16 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::journal::Journal;
 use super::seen::seen;
-use super::{JOURNAL, JOURNAL_NEW, Road, STAGED, Stage, is_no_way};
+use super::{JOURNAL, JOURNAL_NEW, Road, STAGED, Stage, is_no_way, links};
 use crate::base::temporary::parent;
-use crate::base::{Error, Result, left, like};
+use crate::base::{Error, Result, left};
 
 impl Stage {
     /// Syncs all that was written and puts the directory in its place, in one step.
@@ -84,7 +85,7 @@ impl Stage {
             return fs::rename(&self.target, &self.path).map_err(failed);
         }
         fs::DirBuilder::new().mode(0o700).create(&self.path).map_err(failed)?;
-        left::open_directory(&self.path).and_then(|empty| like::copy(&self.directory, &empty)).map_err(failed)?;
+        left::open_directory(&self.path).and_then(|empty| links::alike(&self.directory, &empty)).map_err(failed)?;
         renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::EXCHANGE).map_err(|error| failed(error.into()))
     }
 
@@ -102,8 +103,9 @@ impl Stage {
         let old = self.old.take().unwrap_or_default();
         let mut journal = Journal::between(&self.path, &old, self.is_whole)
             .map_err(|error| self.error("cannot say what changes", error))?;
-        journal.gone.append(&mut self.gone);
-        journal.keep.append(&mut self.kept);
+        // one that a thread left behind is refused where it is asked for
+        journal.gone.append(self.gone.get_mut().unwrap_or_else(PoisonError::into_inner));
+        journal.keep.append(self.kept.get_mut().unwrap_or_else(PoisonError::into_inner));
         let written = journal.write(&self.target);
         let written = written.and_then(|()| {
             let synced = self.lasting();

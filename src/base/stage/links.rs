@@ -1,12 +1,13 @@
 //! A directory with the files of another one, as further names of the same files.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::seen::Seen;
-use crate::base::{left, like};
+use crate::base::alike::Likeness;
+use crate::base::left;
 
 /// Gives all that `from` holds a name in `to`. Directories are made anew.
 pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
@@ -15,7 +16,7 @@ pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
         let (old, new) = (from.join(&seen.name), to.join(&seen.name));
         if seen.is_directory {
             fs::DirBuilder::new().mode(0o700).create(&new)?;
-            like::copy(&left::open_directory(&old)?, &left::open_directory(&new)?)?;
+            alike(&left::open_directory(&old)?, &left::open_directory(&new)?)?;
             continue;
         }
         // of a symbolic link this is a further name of the link
@@ -29,4 +30,11 @@ pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a directory like another one.
+pub(super) fn alike(old: &File, new: &File) -> io::Result<()> {
+    let name = Path::new("the new directory");
+    // what the system said matters here: another way may be open
+    Likeness::of(old, name).and_then(|like| like.give(new, name)).map_err(|error| error.into_io())
 }

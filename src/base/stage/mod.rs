@@ -18,6 +18,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -26,7 +27,7 @@ use crate::base::left;
 use crate::base::made::Made;
 use crate::base::sink::Sink;
 use crate::base::temporary::parent;
-use crate::base::{Error, Result, like};
+use crate::base::{Error, Result};
 pub use recover::Recovered;
 use recover::{finish, hold};
 use seen::{Seen, seen};
@@ -53,8 +54,8 @@ pub struct Stage {
     /// Whether all files that stay are in it.
     is_whole: bool,
     /// Where not: which go, and which are kept under another name.
-    gone: Vec<PathBuf>,
-    kept: Vec<PathBuf>,
+    gone: Mutex<Vec<PathBuf>>,
+    kept: Mutex<Vec<PathBuf>>,
     /// Open since it was begun, so that it hears of every write that failed; and locked.
     directory: File,
     /// The lock of the directory it replaces.
@@ -115,8 +116,8 @@ impl Stage {
             old: None,
             is_replace: false,
             is_whole: true,
-            gone: Vec::new(),
-            kept: Vec::new(),
+            gone: Mutex::default(),
+            kept: Mutex::default(),
             directory,
             _lock: None,
             made: Some(made),
@@ -156,8 +157,8 @@ impl Stage {
             old: Some(old),
             is_replace,
             is_whole,
-            gone: Vec::new(),
-            kept: Vec::new(),
+            gone: Mutex::default(),
+            kept: Mutex::default(),
             directory,
             _lock: Some(lock),
             made: None,
@@ -183,7 +184,7 @@ impl Stage {
             }
         };
         let filled = match road {
-            Road::Beside => like::copy(lock, &directory),
+            Road::Beside => links::alike(lock, &directory),
             Road::Inside => Ok(()),
         };
         let filled = filled.and_then(|()| if is_replace { links::fill(target, &path, old) } else { Ok(()) });
@@ -219,13 +220,12 @@ impl Stage {
     /// Takes a file away that the old directory has.
     ///
     /// Errors: there is none; the name leads out of the directory; the system refused.
-    pub fn remove(&mut self, name: &Path) -> Result<()> {
+    pub fn remove(&self, name: &Path) -> Result<()> {
         let place = self.place(name)?;
         match fs::remove_file(place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_whole => {
                 fs::symlink_metadata(self.target.join(name)).map_err(|error| self.error("cannot remove", error))?;
-                self.gone.push(name.to_path_buf());
-                Ok(())
+                note(&self.gone, name)
             }
             removed => removed.map_err(|error| self.error("cannot remove", error)),
         }
@@ -234,21 +234,19 @@ impl Stage {
     /// Keeps the old file of this name as `NAME.bak`.
     ///
     /// Errors: there is a file `NAME.bak`; there is no old file; the system refused.
-    pub fn keep_old(&mut self, name: &Path) -> Result<()> {
+    pub fn keep_old(&self, name: &Path) -> Result<()> {
         let place = self.place(name)?;
         let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
         let old = self.target.join(name);
         if is_there(&journal::backup(&old)) || is_there(&journal::backup(&place)) {
             let kept = journal::backup(&old);
             return Err(Error::usage("is there already: the old file would be kept under this name")
-                .in_image(kept.to_string_lossy())
-                .hint("move it away, or keep no old files"));
+                .in_image(kept.to_string_lossy()));
         }
         let failed = |error| failed(&old, "cannot keep the old file", error);
         if !self.is_whole {
             fs::symlink_metadata(&old).map_err(failed)?;
-            self.kept.push(name.to_path_buf());
-            return Ok(());
+            return note(&self.kept, name);
         }
         fs::hard_link(&old, journal::backup(&place)).map_err(failed)
     }
@@ -260,6 +258,14 @@ impl Stage {
     fn error(&self, what: &'static str, error: impl Into<io::Error>) -> Error {
         failed(&self.target, what, error.into())
     }
+}
+
+fn note(names: &Mutex<Vec<PathBuf>>, name: &Path) -> Result<()> {
+    match names.lock() {
+        Ok(mut names) => names.push(name.to_path_buf()),
+        Err(_) => return Err(Error::usage("another thread that wrote the directory ended early")),
+    }
+    Ok(())
 }
 
 /// Where a name is in a directory that is written.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::base::alike::Likeness;
 use crate::base::sink::tests::names;
 
 /// A folder in memory, where there is one: here nobody needs to wait for disks.
@@ -47,7 +48,7 @@ const NEW: [(&str, &str); 6] =
     [("a", "one"), ("a.bak", "1"), ("new", "4"), ("parent", "-> ../before"), ("sub", ""), ("sub/c", "3")];
 
 /// What leads from [`OLD`] to [`NEW`].
-fn change(stage: &mut Stage) {
+fn change(stage: &Stage) {
     stage.keep_old(Path::new("a")).unwrap();
     put(stage, "a", "one");
     put(stage, "new", "4");
@@ -75,14 +76,14 @@ fn the_old_directory_or_the_new_one() {
         let around = around();
         let target = dump(around.path());
         fs::set_permissions(&target, fs::Permissions::from_mode(0o2750)).unwrap();
-        let mut stage = replacing(&target, way);
-        change(&mut stage);
+        let stage = replacing(&target, way);
+        change(&stage);
         drop(stage);
         assert_eq!(content(&target), expected(&OLD), "{way}");
         assert_eq!((names(around.path()), names(&target).len()), (vec!["dump".to_owned()], 4));
 
-        let mut stage = replacing(&target, way);
-        change(&mut stage);
+        let stage = replacing(&target, way);
+        change(&stage);
         stage.commit().unwrap();
         assert_eq!(content(&target), expected(&NEW), "{way}");
         assert_eq!((names(around.path()), names(&target).len()), (vec!["dump".to_owned()], 5));
@@ -150,8 +151,8 @@ fn what_changes_meanwhile_is_left_as_it_is() {
         for (change_it, what) in meanwhile {
             let around = around();
             let target = dump(around.path());
-            let mut stage = replacing(&target, way);
-            change(&mut stage);
+            let stage = replacing(&target, way);
+            change(&stage);
             change_it(&target);
             let before = content(&target);
             let error = stage.commit().unwrap_err().to_string();
@@ -164,8 +165,8 @@ fn what_changes_meanwhile_is_left_as_it_is() {
     // between the last look and the exchange
     let around = around();
     let target = dump(around.path());
-    let mut stage = replacing(&target, 0);
-    change(&mut stage);
+    let stage = replacing(&target, 0);
+    change(&stage);
     fs::write(target.join("b"), "late").unwrap();
     stage.rename().unwrap();
     stage.settle().unwrap_err();
@@ -197,7 +198,7 @@ fn two_at_once() {
 fn names_that_lead_elsewhere() {
     let around = around();
     let target = dump(around.path());
-    let mut stage = Stage::replace(&target).unwrap();
+    let stage = Stage::replace(&target).unwrap();
     for name in ["../x", "/x", "sub/../../x", "", ".icecore-journal", ".icecore-stage/x"] {
         assert!(stage.file(Path::new(name)).is_err(), "{name}");
         stage.remove(Path::new(name)).unwrap_err();
@@ -216,11 +217,11 @@ fn a_journal_that_was_left() {
             let around = around();
             let target = dump(around.path());
             let mut stage = replacing(&target, way);
-            change(&mut stage);
+            change(&stage);
             let old = stage.old.take().unwrap();
             let mut journal = journal::Journal::between(&stage.path, &old, stage.is_whole).unwrap();
-            journal.gone.append(&mut stage.gone);
-            journal.keep.append(&mut stage.kept);
+            journal.gone.append(stage.gone.get_mut().unwrap());
+            journal.keep.append(stage.kept.get_mut().unwrap());
             stage.is_done = true;
             journal.write(&target).unwrap();
             drop(stage);
@@ -290,8 +291,8 @@ fn a_file_looks_as_the_old_one() {
     std::thread::sleep(std::time::Duration::from_millis(5));
     let stage = Stage::replace(&target).unwrap();
     let mut sink = stage.file(Path::new("a")).unwrap();
-    sink.like(&old).unwrap();
     sink.write_all(b"one").unwrap();
+    sink.resemble(&Likeness::of(&old, Path::new("a")).unwrap()).unwrap();
     sink.finish().unwrap();
     stage.commit().unwrap();
     let after = fs::metadata(target.join("a")).unwrap();

@@ -78,7 +78,7 @@ pub(super) struct Problems {
 }
 
 /// So many are remembered.
-const REMEMBERED: usize = 10_000;
+pub(super) const REMEMBERED: usize = 10_000;
 
 impl Problems {
     pub(super) fn push(&mut self, error: Error) {

@@ -2,7 +2,7 @@
 
 use crate::base::{Error, Result};
 use crate::source::bundle::frames::Problems;
-use crate::source::bundle::verify::Control;
+use crate::source::bundle::verify::{Control, Fault};
 use crate::wire::v2::array::{Array, BlockRow, DirectoryRow, PageRun};
 use crate::wire::v2::crc::crc32c;
 use crate::wire::v2::{Broken, Codec, Item, ObjectHeader, PageBlock, Problem, Record, Walk, types};
@@ -23,14 +23,22 @@ pub(super) enum Job {
 }
 
 /// Cuts a walk into pieces.
-#[derive(Default)]
 pub(super) struct Jobs {
     jobs: Vec<Job>,
+    /// Whether pages are compared.
+    pages: bool,
+    /// Pages of which it is known without reading them that they have no checksums.
+    bare: Unchecked,
     /// Where the records begin that are in no piece yet, where they end, and what they weigh.
     open: Option<(usize, usize, usize)>,
 }
 
 impl Jobs {
+    /// Nothing yet; whether pages will be compared.
+    pub(super) fn new(pages: bool) -> Self {
+        Self { jobs: Vec::new(), pages, bare: Unchecked::default(), open: None }
+    }
+
     pub(super) fn add(&mut self, item: &Item<'_>) {
         let (at, end, weight) = match item {
             Item::Image(at, header) => (*at, at.saturating_add(size_of_val(*header)), 0),
@@ -61,6 +69,11 @@ impl Jobs {
             return record.payload.len();
         }
         let Ok(block) = PageBlock::read(record.payload) else { return record.payload.len() };
+        if !self.pages {
+            let bare = if block.sums.is_empty() { u64::from(block.pages) } else { 0 };
+            self.bare.0 = self.bare.0.saturating_add(bare);
+            return block.data_at;
+        }
         let units = usize::try_from(block.units()).unwrap_or(usize::MAX);
         let together = units.saturating_mul(PIECE).checked_div(block.data.len()).unwrap_or(units).max(1);
         for from in (0..units).step_by(together) {
@@ -70,13 +83,21 @@ impl Jobs {
         block.data_at
     }
 
-    pub(super) fn finish(mut self) -> Vec<Job> {
+    pub(super) fn finish(mut self) -> (Vec<Job>, Unchecked) {
         self.close();
-        self.jobs
+        (self.jobs, self.bare)
     }
 }
 
 impl Job {
+    /// What is wrong where it finds something.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Records { .. } => Fault::Structure,
+            Self::Units { .. } => Fault::Pages,
+        }
+    }
+
     /// Compares; gives what is wrong, and how many pages have no checksums.
     pub(super) fn run(&self, bytes: &[u8], control: &Control<'_>) -> Result<(Problems, Unchecked)> {
         let (mut problems, mut unchecked) = (Problems::default(), Unchecked::default());

@@ -33,7 +33,7 @@ pub use list::{LIST, Lists};
 pub use receive::receive;
 pub use records::{In, Records};
 pub use salvage::{Salvage, Saved};
-pub use verify::Verified;
+pub use verify::{Fault, Verified};
 pub use which::{is_directory, is_version_2};
 pub use write::{Summary, Turn, TurnTo, Writer};
 

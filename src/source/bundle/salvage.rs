@@ -32,6 +32,8 @@ pub struct Salvage {
     pub whole: Vec<Saved>,
     /// Images that are not, of which something was seen or that a directory lists, and why.
     pub lost: Vec<Error>,
+    /// Their kinds, by the registry's numbers, and numbers.
+    pub lost_images: Vec<(u32, u64)>,
     /// What is wrong in the file, by place: [`lost`](Self::lost) comes of it.
     pub problems: Vec<Error>,
     /// Pages in blocks that are sound, whose bytes are not what they were: ranges of their numbers, with how many.
@@ -239,6 +241,7 @@ fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progres
         sections.retain(|section: &Section| (section.kind, section.id) != pages);
         lost.entry(pages).or_insert(("some of its pages are not what they were", None));
     }
+    let lost_images = lost.keys().copied().collect();
     let lost = lost.into_iter().map(|((kind, id), (why, at))| {
         let error = Error::format(format!("image {kind} {id} is lost: {why}")).in_image(name.as_str());
         at.into_iter().fold(error, |error, at| error.at_offset(at as u64))
@@ -258,7 +261,7 @@ fn salvage(part: Part, dump: Option<u64>, limits: Limits, control: (&dyn Progres
         warnings: Vec::new(),
         is_several: false,
     };
-    Ok(Salvage { bundle, whole: saved, lost, problems, pages, dumps })
+    Ok(Salvage { bundle, whole: saved, lost, lost_images, problems, pages, dumps })
 }
 
 fn first(image: &Found) -> Option<usize> {

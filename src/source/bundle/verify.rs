@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use crate::base::report::{Cancel, Progress};
 use crate::base::{Error, Limits, Result};
 use crate::source::bundle::compare::compare;
-use crate::source::bundle::frames::{Problems, State};
-use crate::source::bundle::job::{Job, Jobs, Unchecked};
+use crate::source::bundle::frames::{Problems, REMEMBERED, State};
+use crate::source::bundle::job::{Job, Jobs};
 use crate::source::bundle::salvage::Anchors;
 use crate::source::bundle::survey::Survey;
 use crate::source::bundle::{Bundle, Part};
@@ -21,6 +21,8 @@ use crate::wire::v2::{Item, PageRun, Record, array::Array, array::Element, types
 pub struct Verified {
     /// What is wrong, by file and place.
     pub findings: Vec<Error>,
+    /// What kind of thing each of these is.
+    pub faults: Vec<Fault>,
     /// How many more findings there are than were kept.
     pub more: u64,
     /// Images that are whole.
@@ -31,7 +33,25 @@ pub struct Verified {
     pub unchecked: u64,
 }
 
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A header, a record, a directory: what it frames is lost, or nobody knows.
+    Structure,
+    /// Pages are not what they were.
+    Pages,
+    /// It has no end: it was cut, or was still being written.
+    Cut,
+    /// Something stands behind the end.
+    Behind,
+}
+
 impl Verified {
+    fn add(&mut self, fault: Fault, error: Error) {
+        self.findings.push(error);
+        self.faults.push(fault);
+    }
+
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
@@ -44,25 +64,38 @@ impl Bundle {
     /// that have no checksums. Progress is in bytes.
     ///
     /// Errors: it was cancelled; there are more sections than the limits allow.
-    pub fn verify(&self, (progress, cancel): (&dyn Progress, &Cancel)) -> Result<Verified> {
+    pub fn verify(&self, control: (&dyn Progress, &Cancel)) -> Result<Verified> {
+        self.verify_all(true, control)
+    }
+
+    /// The same but for what pages are: no byte of them is read. Blocks count as unchecked only where they have no
+    /// checksums.
+    ///
+    /// Errors: as [`verify`](Self::verify).
+    pub fn verify_structure(&self, control: (&dyn Progress, &Cancel)) -> Result<Verified> {
+        self.verify_all(false, control)
+    }
+
+    fn verify_all(&self, pages: bool, (progress, cancel): (&dyn Progress, &Cancel)) -> Result<Verified> {
         let total = self.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.bytes.len() as u64));
         let control = Control { progress, cancel, done: AtomicU64::new(0), total };
         let several = self.is_several;
         let parts: Result<Vec<Verified>> =
-            self.parts.par_iter().map(|part| verify(part, &self.limits, &control)).collect();
+            self.parts.par_iter().map(|part| verify(part, pages, &self.limits, &control)).collect();
         let mut all = Verified::default();
         if several {
-            all.findings.extend(self.warnings.iter().cloned());
+            self.warnings.iter().for_each(|error| all.add(Fault::Structure, error.clone()));
         }
         for part in parts? {
             all.findings.extend(part.findings);
+            all.faults.extend(part.faults);
             all.more = all.more.saturating_add(part.more);
             all.images = all.images.saturating_add(part.images);
             all.records = all.records.saturating_add(part.records);
             all.unchecked = all.unchecked.saturating_add(part.unchecked);
         }
         if several && let Err(error) = self.blocks() {
-            all.findings.push(error.clone());
+            all.add(Fault::Structure, error.clone());
         }
         Ok(all)
     }
@@ -85,11 +118,11 @@ impl Control<'_> {
     }
 }
 
-fn verify(part: &Part, limits: &Limits, control: &Control<'_>) -> Result<Verified> {
+fn verify(part: &Part, pages: bool, limits: &Limits, control: &Control<'_>) -> Result<Verified> {
     let bytes: &Bytes = &part.bytes;
     let anchors = Anchors::of(bytes, limits);
     let mut survey = Survey::new(bytes, 0, limits);
-    let mut jobs = Jobs::default();
+    let mut jobs = Jobs::new(pages);
     let mut order = Order::default();
     let mut at = 0;
     while let Some(damage) = survey.walk(at, &mut |item| {
@@ -109,33 +142,41 @@ fn verify(part: &Part, limits: &Limits, control: &Control<'_>) -> Result<Verifie
     let mut problems = frames.problems;
     problems.extend(frames.refused);
     problems.extend(order.problems);
+    let mut ends = Vec::new();
     let end = || Error::format("expected an END, found the end of the file").at_offset(bytes.len() as u64);
     match (frames.tails.is_empty(), frames.images.as_slice()) {
         (true, [image]) if image.state == State::Whole => {}
         (true, [image]) => {
             let what = format!("expected image {} {} whole, found a part of it", image.kind, image.id);
-            problems.push(Error::format(what).at_offset(bytes.len() as u64));
+            ends.push((Fault::Cut, Error::format(what).at_offset(bytes.len() as u64)));
         }
-        (true, _) => problems.push(end()),
+        (true, _) => ends.push((Fault::Cut, end())),
         (false, _) => compare(bytes, &frames.images, &frames.tails, limits, &mut problems),
     }
     if let Some(at) = trailing {
         let what =
             format!("expected the end of the file behind its END, found {} bytes", bytes.len().saturating_sub(at));
-        problems.push(Error::format(what).at_offset(at as u64).hint("an append that was cut, or garbage"));
+        let error = Error::format(what).at_offset(at as u64).hint("an append that was cut, or garbage");
+        ends.push((Fault::Behind, error));
     }
-    let checked: Result<Vec<(Problems, Unchecked)>> =
-        jobs.finish().into_par_iter().map(|job: Job| job.run(bytes, control)).collect();
-    let mut unchecked = 0u64;
-    for (found, pages) in checked? {
-        problems.extend(found);
+    let (jobs, bare) = jobs.finish();
+    let checked: Result<Vec<_>> =
+        jobs.into_par_iter().map(|job: Job| Ok((job.fault(), job.run(bytes, control)?))).collect();
+    let mut unchecked = bare.0;
+    let mut found: Vec<(Fault, Error)> = problems.list.into_iter().map(|error| (Fault::Structure, error)).collect();
+    let mut more = problems.more;
+    found.extend(ends);
+    for (fault, (problems, pages)) in checked? {
+        let room = REMEMBERED.saturating_sub(found.len()).min(problems.list.len());
+        more = more.saturating_add(problems.more).saturating_add((problems.list.len().saturating_sub(room)) as u64);
+        found.extend(problems.list.into_iter().take(room).map(|error| (fault, error)));
         unchecked = unchecked.saturating_add(pages.0);
     }
+    found.sort_by_key(|(_, error)| error.offset());
     let name = part.name.as_str();
-    let mut findings: Vec<Error> = problems.list.into_iter().map(|error| error.in_image(name)).collect();
-    findings.sort_by_key(Error::offset);
+    let (faults, findings) = found.into_iter().map(|(fault, error)| (fault, error.in_image(name))).unzip();
     let images = frames.images.iter().filter(|image| image.state == State::Whole).count() as u64;
-    Ok(Verified { findings, more: problems.more, images, records: frames.records, unchecked })
+    Ok(Verified { findings, faults, more, images, records: frames.records, unchecked })
 }
 
 /// Runs of pages ascend over all records of their image.

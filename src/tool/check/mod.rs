@@ -7,19 +7,29 @@
 //! 2. A row in [`RULES`].
 //! 3. A line in docs/check.md, and a test that plants the defect.
 
+mod cgroups;
 mod checked;
+mod circles;
+mod digest;
 mod entries;
 mod files;
 mod finding;
 mod findings;
+mod ipc;
 mod memory;
+mod mounts;
+mod namespaces;
 mod needs;
+mod net;
+mod references;
 mod scan;
 mod spot;
+mod tasks;
 
 use std::path::Path;
 
 pub use checked::Checked;
+pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
 pub use needs::{Need, NeedKind};
@@ -46,6 +56,8 @@ pub(crate) struct Subject<'s> {
     /// In bytes of what is checked.
     pub(crate) progress: &'s dyn Progress,
     pub(crate) cancel: &'s Cancel,
+    /// Whether it is what is whole of something that is not.
+    pub(crate) is_salvaged: bool,
 }
 
 impl Subject<'_> {
@@ -62,7 +74,19 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look, memory::look, files::look, needs::look];
+const RULES: &[Rule] = &[
+    entries::look,
+    references::look,
+    tasks::look,
+    files::look,
+    net::look,
+    mounts::look,
+    namespaces::look,
+    ipc::look,
+    cgroups::look,
+    memory::look,
+    needs::look,
+];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
@@ -74,14 +98,20 @@ pub fn check(
     out: &mut dyn Rows<Finding>,
     control: (&dyn Progress, &Cancel),
 ) -> Result<Checked> {
+    let mut findings = Findings::new(out);
     match Checkpoint::open_with(source, options.read) {
-        Ok(dump) => check_open(&dump, options, out, control),
+        Ok(dump) => look(&dump, options, &mut findings, control, false),
         Err(error) if matches!(error.kind(), ErrorKind::Format | ErrorKind::Limit) => {
-            let mut findings = Findings::new(out);
             findings.broken("container", &error)?;
-            let mut checked = Checked::new(&source.to_string_lossy());
-            checked.count(&findings);
-            Ok(checked)
+            match memory::salvage(source, options, &error, &mut findings, control.1)? {
+                Some(dump) => look(&dump, options, &mut findings, control, true),
+                None => {
+                    findings.finish()?;
+                    let mut checked = Checked::new(&source.to_string_lossy());
+                    checked.count(&findings);
+                    Ok(checked)
+                }
+            }
         }
         Err(error) => Err(error),
     }
@@ -94,16 +124,25 @@ pub fn check_open(
     dump: &Checkpoint,
     options: &Check,
     out: &mut dyn Rows<Finding>,
-    (progress, cancel): (&dyn Progress, &Cancel),
+    control: (&dyn Progress, &Cancel),
 ) -> Result<Checked> {
-    let subject = Subject { dump, options, progress, cancel };
-    let mut findings = Findings::new(out);
+    look(dump, options, &mut Findings::new(out), control, false)
+}
+
+fn look(
+    dump: &Checkpoint,
+    options: &Check,
+    findings: &mut Findings<'_>,
+    (progress, cancel): (&dyn Progress, &Cancel),
+    is_salvaged: bool,
+) -> Result<Checked> {
+    let subject = Subject { dump, options, progress, cancel, is_salvaged };
     let mut checked = Checked::new(dump.source().name());
     for rule in RULES {
         subject.go_on()?;
-        rule(&subject, &mut findings, &mut checked)?;
+        rule(&subject, findings, &mut checked)?;
     }
     findings.finish()?;
-    checked.count(&findings);
+    checked.count(findings);
     Ok(checked)
 }

@@ -1,47 +1,38 @@
 //! The files of the new directory.
 
-use std::fs;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::alike::Likeness;
-use crate::base::batch::Batch;
 use crate::base::sink::Sink;
 use crate::base::stage::Stage;
-use crate::base::{Error, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::image::Kind;
 use crate::tool::compress::survey::Survey;
 
-/// The files that are written, until all are.
+/// The files that are written.
 pub(super) struct Files<'s> {
     stage: &'s Stage,
     /// Whether the old ones stay.
     backups: bool,
-    batch: Batch,
 }
 
 impl<'s> Files<'s> {
     pub(super) fn new(stage: &'s Stage, backups: bool) -> Self {
-        Self { stage, backups, batch: Batch::default() }
+        Self { stage, backups }
     }
 
     /// Begins a file in the place of one that is there.
     ///
     /// Errors: there is a backup of it already; the system refused.
     pub(super) fn begin(&self, name: &str) -> Result<Sink> {
-        let path: PathBuf = self.stage.path().join(name);
-        let failed = |error| Error::io("cannot make place for a new one", error).in_image(name);
         if self.backups {
-            let backup = format!("{name}.bak");
-            keep(&path, &self.stage.path().join(&backup)).map_err(|error| match error.kind() {
-                std::io::ErrorKind::AlreadyExists => Error::usage("is there already, and would be the backup")
-                    .in_image(backup)
-                    .hint("move it away; or --in-place keeps no backups"),
-                _ => failed(error),
+            self.stage.keep_old(Path::new(name)).map_err(|error| match error.kind() {
+                ErrorKind::Usage => error.hint("move it away; or --in-place keeps no backups"),
+                _ => error,
             })?;
         }
-        fs::remove_file(&path).map_err(failed)?;
-        Sink::create(&path)
+        self.stage.file(Path::new(name))
     }
 
     /// Takes a file whose content is complete.
@@ -49,7 +40,7 @@ impl<'s> Files<'s> {
     /// Errors: the system refused.
     pub(super) fn end(&mut self, sink: Sink, like: &Likeness) -> Result<()> {
         sink.resemble(like)?;
-        self.batch.add(sink)
+        sink.finish()
     }
 
     /// Writes the inventory.
@@ -61,18 +52,6 @@ impl<'s> Files<'s> {
         sink.write_all(content).map_err(|error| Error::io("cannot write", error).in_image(name))?;
         self.end(sink, &survey.inventory)
     }
-
-    /// All that was begun is complete.
-    ///
-    /// Errors: the system refused.
-    pub(super) fn commit(self) -> Result<()> {
-        self.batch.commit()
-    }
-}
-
-/// Gives a file another name, unless that is taken.
-fn keep(path: &Path, backup: &Path) -> std::io::Result<()> {
-    fs::hard_link(path, backup)
 }
 
 /// A pagemap's image as it is written.

@@ -95,6 +95,7 @@ pub fn compress(
         let found = options.acceleration;
         return Err(Error::usage(format!("expected an LZ4 acceleration from 1 to 65537, found {found}")));
     }
+    recover(dir)?;
     if survey::is_compressed(&version_1(dir, options.read)?)? {
         return Ok(Done::Already);
     }
@@ -115,7 +116,6 @@ pub fn compress(
     let mut files = Files::new(&stage, options.backups);
     let counts = pack::pages(&survey, &plain, block, options, &mut files, (progress, cancel))?;
     files.inventory(&survey, &survey::compressed(&dump, block)?)?;
-    files.commit()?;
     go_on(cancel)?;
     stage.commit()?;
     Ok(Done::All(counts))
@@ -131,6 +131,7 @@ pub fn decompress(
     began: &mut dyn FnMut() -> Result<()>,
     (progress, cancel): (&dyn Progress, &Cancel),
 ) -> Result<Done> {
+    recover(dir)?;
     if !survey::is_compressed(&version_1(dir, options.read)?)? {
         return Ok(Done::Already);
     }
@@ -143,12 +144,16 @@ pub fn decompress(
     began()?;
     let mut files = Files::new(&stage, options.backups);
     let counts = unpack::pages(&survey, &mut files, (progress, cancel))?;
-    let has_parent = survey.has_parent || stage.path().join("parent").symlink_metadata().is_ok();
+    let has_parent = survey.has_parent || dir.join("parent").symlink_metadata().is_ok();
     files.inventory(&survey, &survey::decompressed(&dump, has_parent)?)?;
-    files.commit()?;
     go_on(cancel)?;
     stage.commit()?;
     Ok(Done::All(counts))
+}
+
+/// Finishes, or takes back, what an interrupted run left. What is no directory is told by who opens it.
+fn recover(dir: &Path) -> Result<()> {
+    if dir.is_dir() { Stage::recover(dir).map(drop) } else { Ok(()) }
 }
 
 /// Opens a directory of images of version 1.

@@ -3,7 +3,6 @@
 
 mod down;
 mod guard;
-mod listing;
 mod number;
 pub mod pages;
 mod report;
@@ -122,6 +121,16 @@ fn convert_open(
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
 ) -> Result<()> {
+    let temporary = std::env::temp_dir();
+    let beside = match target {
+        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        },
+        Target::Stream => &temporary,
+    };
+    // also where the target turns out to be complete
+    scratch::sweep(beside);
     let output = match target {
         Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts),
         Target::Bundle(path) => Output::bundle(path)?,
@@ -137,12 +146,7 @@ fn convert_open(
         return to_v2(dump, source, (output, near), options, (progress, cancel), counts);
     }
     // by way of version 1: what is written depends on what the dump was, not on how it was stored
-    let temporary = std::env::temp_dir();
-    let beside = match target {
-        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => path.parent().unwrap_or(Path::new("")),
-        Target::Stream => &temporary,
-    };
-    let way = Scratch::make(if beside.as_os_str().is_empty() { Path::new(".") } else { beside })?;
+    let way = Scratch::make(beside)?;
     fill(dump, &way.path, (&Silent, cancel), lost, &mut Counts::default())?;
     let plain = Checkpoint::open_with(&way.path, options.read)?;
     to_v2(&plain, &way.path, (output, near), options, (progress, cancel), counts)

@@ -13,16 +13,19 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in a directory; only its owner may look into it. Those that killed programs left there are removed.
+    /// Makes one in a directory; only its owner may look into it.
     ///
     /// Errors: the system refused.
     pub(super) fn make(beside: &Path) -> Result<Self> {
         let failed = |error| Error::io("cannot make a temporary directory", error).in_image(beside.to_string_lossy());
-        let name = beside.join(NAME);
-        left::sweep(&name);
-        let (path, lock) = left::directory_beside(&name, 0o700).map_err(failed)?;
+        let (path, lock) = left::directory_beside(&beside.join(NAME), 0o700).map_err(failed)?;
         Ok(Self { path, _lock: lock })
     }
+}
+
+/// Removes those that killed programs left in a directory.
+pub(super) fn sweep(beside: &Path) {
+    left::sweep(&beside.join(NAME));
 }
 
 /// `.icecore-convert.PROCESS.NUMBER.tmp`.

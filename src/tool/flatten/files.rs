@@ -66,7 +66,11 @@ impl Place<'_> {
                     match fs::metadata(path.join(OsStr::from_bytes(&name))) {
                         Ok(meta) if meta.is_file() => found.push(Named { name, size: meta.len() }),
                         Ok(_) => left_out(&name, "is no file"),
-                        Err(_) => left_out(&name, "leads nowhere"),
+                        Err(error) if leads_nowhere(path, &name, &error) => left_out(&name, "leads nowhere"),
+                        Err(error) => {
+                            let name = String::from_utf8_lossy(&name).into_owned();
+                            return Err(Error::io("cannot look at", error).in_image(name));
+                        }
                     }
                 }
             }
@@ -103,6 +107,13 @@ impl Place<'_> {
         }
         Ok(out.metadata().map_err(failed)?.len())
     }
+}
+
+/// Whether a name is that of a link to what is not there, and that is why it cannot be looked at.
+fn leads_nowhere(path: &Path, name: &[u8], error: &std::io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw_os_error);
+    let is_link = || fs::symlink_metadata(path.join(OsStr::from_bytes(name))).is_ok_and(|meta| meta.is_symlink());
+    matches!(number, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) && is_link()
 }
 
 /// The rights of what is at a path, without those of others.

@@ -58,6 +58,7 @@ pub fn flatten(
     if let Some(error) = dump.v1_files().and_then(|files| files.problems().first()) {
         return Err(error.clone());
     }
+    apart(&dump, source, target)?;
     let mut notes = Vec::new();
     let listing = place.list(dump.limits().files, &mut notes)?;
     let survey = Survey::of(&dump, options.decompress, control.1)?;
@@ -114,6 +115,24 @@ pub fn flatten(
     }
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     Ok(Flattened { source: shown(source), target: shown(target), counts, notes })
+}
+
+/// Refuses a target in a directory of the chain, of which it would be a part.
+fn apart(dump: &Checkpoint, source: &Path, target: &Path) -> Result<()> {
+    let around = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(around) = around.canonicalize() else { return Ok(()) };
+    let mut level = 1;
+    let mut place = Some(source.to_path_buf());
+    while let Some(path) = place {
+        if path.canonicalize().is_ok_and(|path| path.is_dir() && around.starts_with(path)) {
+            return Err(Error::usage("lies in a dump of the chain, of which it would be a part")
+                .in_image(target.to_string_lossy())
+                .hint("choose a place beside it"));
+        }
+        place = dump.parents().get(level)?.map(|ancestor| Path::new(ancestor.name()).to_path_buf());
+        level = level.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// Bytes of the dump's files, and of those of its ancestors that have pages.

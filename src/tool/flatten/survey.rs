@@ -75,7 +75,7 @@ impl Survey {
         let is_anew = |one: &Found| {
             let in_blocks = one.own.has_blocks && !keeps;
             // that bit is known where there are blocks
-            let is_odd = one.own.is_aligned && largest == 0 && !(is_whole && !decompress);
+            let is_odd = one.own.is_aligned && largest == 0 && (decompress || !is_whole);
             one.is_known && (one.own.has_parent || in_blocks || is_odd || dump.v1_files().is_some())
         };
         found.retain(is_anew);

@@ -5,7 +5,7 @@ use crate::checkpoint::ImageName;
 use crate::image::{FirstWord, Image, Kind, Shape, Status};
 use crate::tool::check::entries::has_entries;
 use crate::tool::check::findings::Findings;
-use crate::tool::check::{Finding, Subject};
+use crate::tool::check::{Finding, Severity, Subject};
 
 /// What the inventory says of the first word of all other images.
 pub(super) struct Words {
@@ -57,21 +57,19 @@ fn is_never_read(kind: Kind) -> bool {
 
 /// An image that cannot be opened.
 pub(super) fn closed(subject: &Subject<'_>, name: &ImageName, error: Error, findings: &mut Findings<'_>) -> Result<()> {
+    let error = error.in_image(name.file.clone());
     if error.kind() != ErrorKind::Format {
-        return findings.broken("unreadable", &error.in_image(name.file.clone()));
+        return findings.broken("unreadable", &error);
     }
     let is_empty = subject.dump.source().size(&name.file).is_ok_and(|size| size == 0);
-    let rule = if is_empty { "image-empty" } else { "magic" };
-    let error = match is_empty {
-        true => error.hint("writing it was cut short; CRIU stops at it"),
-        false => error,
-    };
-    let error = error.in_image(name.file.clone());
-    match is_never_read(name.kind) {
-        true => findings
-            .add(Finding { severity: crate::tool::check::Severity::Warning, ..Finding::from_error(rule, &error) }),
-        false => findings.broken(rule, &error),
+    let mut finding = Finding::from_error(if is_empty { "image-empty" } else { "magic" }, &error);
+    if is_empty {
+        finding = finding.advice("writing it was cut short, and CRIU stops at it: dump again");
     }
+    if is_never_read(name.kind) {
+        finding.severity = Severity::Warning;
+    }
+    findings.broken_as(finding, &error)
 }
 
 /// An image that is open.

@@ -14,7 +14,7 @@ use crate::image::{Entry, Image, Kind};
 use crate::memory::PagemapEntry;
 use crate::tool::check::findings::Findings;
 use crate::tool::check::scan::{Part, Step, scan};
-use crate::tool::check::{Checked, Finding, Subject};
+use crate::tool::check::{Checked, Severity, Subject};
 
 /// So many broken entries of one part of an image are told; of more only how many.
 const TOLD: usize = 200;
@@ -43,10 +43,7 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, checked: 
             for error in &looked.broken {
                 findings.broken("entry", error)?;
             }
-            if looked.more > 0 {
-                let what = format!("{} more entries near them are broken", looked.more);
-                findings.add(Finding::error("entry", what).in_image(image.name()))?;
-            }
+            findings.more(Severity::Error, "entry", image.name(), looked.more);
             odd.add(looked.odd);
             Ok(())
         }

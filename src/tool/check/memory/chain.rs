@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 
 use crate::base::Result;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::task::Task;
 use crate::image::{Image, Kind};
-use crate::memory::{Level, Missing, Origin, PagemapEntry, Pages, PagesFile, Span};
+use crate::memory::{Content, Level, Missing, Origin, PagemapEntry, Pages, PagesFile, Span};
 use crate::tool::check::memory::few::Few;
 use crate::tool::check::memory::holes::{self, Holes, InHoles};
 use crate::tool::check::memory::pagemap::{Described, address};
@@ -89,8 +90,10 @@ pub(super) fn look(subject: &Subject<'_>, one: &Described, page_size: u64) -> Wa
         if level > 0 && used.end > 0 {
             reaches(&file, one, used.end, &mut walked);
         }
-        if let Some(finding) = holes::finding(file.name(), level, &used.in_holes, page_size) {
-            walked.few.add("pages-hole", Severity::Warning, || finding);
+        let is_lost = || stack_of(dump, one, &pages, level, used.holes.as_ref()).unwrap_or(false);
+        let is_lost = used.in_holes.first.is_some() && is_lost();
+        if let Some(finding) = holes::finding(file.name(), level, &used.in_holes, page_size, is_lost) {
+            walked.few.add("pages-hole", finding.severity, || finding.clone());
         }
     }
     walked
@@ -100,6 +103,16 @@ pub(super) fn look(subject: &Subject<'_>, one: &Described, page_size: u64) -> Wa
 fn own_file(dump: &Checkpoint, one: &Described) -> PagesFile {
     let file = Kind::Pages.file_name(u64::from(one.pages_id)).unwrap_or_default();
     PagesFile::v1(&file, dump.source(), &file)
+}
+
+/// Whether the page that the stack pointer of a task leads to, which is never all zeros, lies in a hole.
+fn stack_of(dump: &Checkpoint, one: &Described, pages: &Pages, level: usize, holes: Option<&Holes>) -> Option<bool> {
+    let pid = u32::try_from(one.id).ok().filter(|_| one.kind == Kind::Pagemap)?;
+    let sp = Task::unknown(dump, pid).core().ok()??.leader.registers?.sp?.0;
+    match pages.runs(sp..sp.checked_add(1)?).next()?.content {
+        Content::Stored(stored) if stored.level() == level && stored.is_plain() => Some(holes?.has(stored.offset())),
+        _ => None,
+    }
 }
 
 /// Whether a parent's pages file is as long as it is needed.

@@ -1,11 +1,8 @@
 //! What is found in one image, while several threads look: of each rule the first few, and how many there are.
 
 use crate::base::Result;
-use crate::tool::check::findings::Findings;
+use crate::tool::check::findings::{Findings, PASSED};
 use crate::tool::check::{Finding, Severity};
-
-/// So many findings of a rule are told of an image; of the others it is told how many they are.
-const MOST: u64 = 8;
 
 /// The findings of one image.
 #[derive(Debug, Default)]
@@ -19,7 +16,7 @@ impl Few {
     /// Adds one; `make` is asked for it where it is one of the first.
     #[cold]
     pub(super) fn add(&mut self, rule: &'static str, severity: Severity, make: impl FnOnce() -> Finding) {
-        if self.count(rule, severity, 1) < MOST {
+        if self.count(rule, severity, 1) < PASSED {
             self.list.push(make());
         }
     }
@@ -45,7 +42,7 @@ impl Few {
         let mut room: Vec<_> = Vec::new();
         for (rule, severity, more) in other.counts {
             let before = self.count(rule, severity, more);
-            room.push((rule, severity, MOST.saturating_sub(before)));
+            room.push((rule, severity, PASSED.saturating_sub(before)));
         }
         for finding in other.list {
             let of = |room: &&mut (&str, Severity, u64)| (room.0, room.1) == (finding.rule, finding.severity);
@@ -63,14 +60,8 @@ impl Few {
         for finding in self.list {
             findings.add(finding)?;
         }
-        for (rule, severity, count) in self.counts.into_iter().filter(|count| count.2 > MOST) {
-            let what = format!("{} more are like those before", count.saturating_sub(MOST));
-            let more = match severity {
-                Severity::Error => Finding::error(rule, what),
-                Severity::Warning => Finding::warning(rule, what),
-                Severity::Note => Finding::note(rule, what),
-            };
-            findings.add(more.in_image(image))?;
+        for (rule, severity, count) in self.counts.into_iter().filter(|count| count.2 > PASSED) {
+            findings.more(severity, rule, image, count.saturating_sub(PASSED));
         }
         Ok(())
     }
@@ -86,18 +77,20 @@ mod tests {
         let mut all = Few::default();
         for part in 0..3u64 {
             let mut few = Few::default();
-            for entry in 0..5 {
-                few.add("a", Severity::Error, || Finding::error("a", "x").at_entry(part * 5 + entry));
+            for entry in 0..70 {
+                let entry = part * 70 + entry;
+                few.add("a", Severity::Error, || Finding::error("a", "x").in_image("image").at_entry(entry));
             }
-            few.add("a", Severity::Note, || Finding::note("a", "y"));
+            few.add("b", Severity::Note, || Finding::note("b", "y"));
             all.extend(few);
         }
         let mut out = Collect::default();
         let mut findings = Findings::new(&mut out);
         all.tell("image", &mut findings).unwrap();
-        assert_eq!((findings.errors, findings.notes), (9, 3));
+        findings.finish().unwrap();
+        assert_eq!((findings.errors, findings.notes), (210, 3));
         let entries: Vec<_> = out.rows.iter().filter_map(|finding| finding.entry).collect();
-        assert_eq!(entries, [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(out.rows.last().unwrap().what, "7 more are like those before");
+        assert_eq!(entries, (0..100).collect::<Vec<_>>());
+        assert_eq!(out.rows.last().unwrap().what, "110 more findings of this rule are not told");
     }
 }

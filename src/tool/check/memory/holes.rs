@@ -20,6 +20,8 @@ pub(super) struct Holes {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InHoles {
     pub(super) bytes: u64,
+    /// Of how many that are read at all.
+    pub(super) of: u64,
     /// Offset in the file, and address of the pages, where that begins.
     pub(super) first: Option<(u64, u64)>,
 }
@@ -43,9 +45,15 @@ impl Holes {
         (end > start).then_some((start, end))
     }
 
+    /// Whether an offset lies in one.
+    pub(super) fn has(&self, offset: u64) -> bool {
+        self.from(offset).is_some_and(|(start, _)| start == offset)
+    }
+
     /// Counts what of `from..to` lies in holes, which has pages from `address` on. Offsets don't descend from call to
     /// call.
     pub(super) fn count(&mut self, (from, to): (u64, u64), address: u64, found: &mut InHoles) {
+        found.of = found.of.saturating_add(to.saturating_sub(from));
         while let Some((start, end)) = self.next {
             if end <= from {
                 // no hole before that is of interest
@@ -66,17 +74,28 @@ impl Holes {
     }
 }
 
-/// Pages that are read from holes of a file.
-pub(super) fn finding(file: &str, level: usize, found: &InHoles, page_size: u64) -> Option<Finding> {
+/// Pages that are read from holes of a file. `is_lost`: whether one of them cannot have been zeros.
+pub(super) fn finding(file: &str, level: usize, found: &InHoles, page_size: u64, is_lost: bool) -> Option<Finding> {
     let (offset, address) = found.first?;
-    let pages = found.bytes.div_ceil(page_size.max(1));
+    let [pages, of] = [found.bytes, found.of].map(|bytes| bytes.div_ceil(page_size.max(1)));
     let what = format!(
-        "{pages} pages that the dump reads, the first at {address:#x}, lie in holes of the file and read as zeros: zeros \
-         that a copy made sparse, or pages that dedup took out, which are lost"
+        "{pages} of {of} pages that the dump reads here, the first at {address:#x}, lie in holes and read as zeros"
     );
-    let advice = match level {
-        0 => "if dedup ran on this dump for a child, only the child can be restored; CRIU itself leaves no holes",
-        _ => "if dedup ran on that parent for another child, this dump lost its pages; CRIU itself leaves no holes",
+    let by = if level == 0 { "a child of this dump" } else { "another child of that parent" };
+    let finding = if is_lost {
+        let what = format!("{what}; the stack of the task is among them, so they were taken out");
+        let advice = format!("dedup did that for {by}: this dump can no longer be restored by itself");
+        Finding::error("pages-hole", what).advice(advice)
+    } else {
+        // a copy may leave out a few pages; that most of a process is zeros nobody has seen
+        let is_much = found.bytes >= MUCH && found.bytes >= found.of / 2;
+        let why = "either they were zeros, and a copy made the file sparse, or they were taken out, and are lost";
+        let what = format!("{what}: {why}");
+        let finding = if is_much { Finding::warning("pages-hole", what) } else { Finding::note("pages-hole", what) };
+        finding.advice(format!("if dedup ran for {by}, pages are lost; CRIU itself leaves no holes"))
     };
-    Some(Finding::warning("pages-hole", what).in_image(file).at_offset(offset).advice(advice))
+    Some(finding.in_image(file).at_offset(offset))
 }
+
+/// Less than that in holes is not suspicious.
+const MUCH: u64 = 64 << 10;

@@ -5,10 +5,13 @@
 
 mod chain;
 mod compress;
+mod container;
+mod deep;
 mod few;
 mod files;
 mod holes;
 mod odd;
+mod packed;
 mod pagemap;
 mod parents;
 mod payload;
@@ -25,6 +28,7 @@ use crate::image::Kind;
 use crate::memory::Pages;
 use crate::tool::check::findings::Findings;
 use crate::tool::check::{Checked, Finding, Subject};
+pub(super) use container::salvage;
 use pagemap::Described;
 use ranges::Ranges;
 use segments::Segments;
@@ -63,6 +67,7 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, checked: 
         checked.pages = checked.pages.saturating_add(one.count.stored);
     }
     checked.page_bytes = checked.pages.saturating_mul(page_size);
+    container::look(subject, findings, checked)?;
     compress::look(dump, page_size, &described, findings)?;
     if dump.source().bundle().is_none() {
         checked.unchecked_pages = checked.pages;
@@ -78,7 +83,11 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, checked: 
             chain::tell(walked, one, findings)?;
         }
     }
-    parents::versions(subject, &packed, findings)
+    parents::versions(subject, &packed, findings)?;
+    if subject.options.deep {
+        deep::look(subject, &described, page_size, findings)?;
+    }
+    Ok(())
 }
 
 /// Bytes of a page; where the dump does not say, what makes the first pages file as long as it is.

@@ -8,6 +8,7 @@ use crate::base::Result;
 use crate::checkpoint::ImageName;
 use crate::checkpoint::file::What;
 use crate::checkpoint::namespace::NamespaceKind;
+use crate::checkpoint::tty::Tty;
 use crate::image::Kind;
 use crate::memory::pagemap::{PE_LAZY, PE_PRESENT, Pagemap};
 use crate::tool::check::Subject;
@@ -32,12 +33,11 @@ fn session(subject: &Subject<'_>, needs: &mut Vec<Need>) {
     // an image that is broken is told elsewhere
     let Ok(tasks) = subject.dump.tasks() else { return };
     let pids: HashSet<u32> = tasks.items.iter().map(|task| task.pid()).collect();
-    let outside = |task: &&crate::checkpoint::task::Task<'_>| task.is_known() && !pids.contains(&task.sid());
-    let mut outside = tasks.items.iter().filter(outside);
-    if let Some(task) = outside.next() {
+    // below the root, a leader that is not there has ended, and CRIU makes the session without it
+    let root = tasks.items.iter().find(|task| task.ppid() == 0 && task.is_known());
+    if let Some(task) = root.filter(|task| !pids.contains(&task.sid())) {
         let why = format!("task {} is of session {}, whose leader is outside of the dump", task.pid(), task.sid());
-        let need = Need::new(NeedKind::Option, "--shell-job", true, why).in_image("pstree.img");
-        needs.push(need.times((outside.count() as u64).saturating_add(1)));
+        needs.push(Need::new(NeedKind::Option, "--shell-job", true, why).in_image("pstree.img"));
     }
     if !tasks.items.is_empty() {
         let why = "tasks get the numbers that they had";
@@ -45,22 +45,33 @@ fn session(subject: &Subject<'_>, needs: &mut Vec<Need>) {
     }
 }
 
-/// A pseudo-terminal whose other side is not in the dump.
+/// Terminals that somebody outside shows, and those of the old form.
 fn terminals(subject: &Subject<'_>, needs: &mut Vec<Need>) {
     if subject.dump.images_of(Kind::TtyInfo).is_empty() {
         return;
     }
-    let Ok(files) = subject.dump.files() else { return };
+    let (Ok(files), Ok(tasks)) = (subject.dump.files(), subject.dump.tasks()) else { return };
+    let pids: HashSet<u32> = tasks.items.iter().map(|task| task.pid()).collect();
     let ttys = || files.iter().filter_map(|file| if let What::Tty(tty) = &file.what { Some(tty) } else { None });
+    let mut add = |found: Vec<&Tty>, name: &str, image: &str, why: &dyn Fn(&Tty) -> String| {
+        if let Some(tty) = found.first() {
+            let need = Need::new(NeedKind::Option, name, true, why(tty)).in_image(image);
+            needs.push(need.times(found.len() as u64));
+        }
+    };
     let masters: HashSet<u32> = ttys().filter(|tty| tty.is_master).filter_map(|tty| tty.index).collect();
-    let mut orphans = ttys().filter(|tty| {
-        tty.kind.as_deref() == Some("pty") && !tty.is_master && tty.index.is_some_and(|index| !masters.contains(&index))
+    // without a session nobody was left on the other side; CRIU restores that
+    let is_orphan = |tty: &&Tty| {
+        let has_master = tty.is_master || tty.index.is_none_or(|index| masters.contains(&index));
+        tty.kind.as_deref() == Some("pty") && !has_master && tty.sid != 0 && !pids.contains(&tty.sid)
+    };
+    add(ttys().filter(is_orphan).collect(), "--shell-job", "tty-info.img", &|tty| {
+        format!("whoever shows the terminal {tty} is outside of the dump")
     });
-    if let Some(tty) = orphans.next() {
-        let why = format!("whoever shows the terminal {tty} is outside of the dump");
-        let need = Need::new(NeedKind::Option, "--shell-job", true, why).in_image("tty-info.img");
-        needs.push(need.times((orphans.count() as u64).saturating_add(1)));
-    }
+    let is_old = |tty: &&Tty| tty.regf_id.is_none() && tty.kind.as_deref() != Some("ext");
+    add(ttys().filter(is_old).collect(), "--deprecated", "files.img", &|tty| {
+        format!("the terminal {tty} has no file with its path, an old form")
+    });
 }
 
 fn connections(subject: &Subject<'_>, needs: &mut Vec<Need>) {

@@ -165,7 +165,6 @@ fn is_met(when: When, found: &Found<'_, '_>) -> bool {
         When::SetBut(usual) => number != 0 && number != usual,
         When::Named => matches!(found.value, Value::Bytes(name) if !name.is_empty() && !name.starts_with(b"CRIU:")),
         When::Called(text) => matches!(found.value, Value::Bytes(name) if name == text.as_bytes()),
-        When::Without(field) => bytes_of(found, field).is_none(),
     }
 }
 
