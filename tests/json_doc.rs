@@ -41,6 +41,7 @@ fn written(verb: &str) -> BTreeSet<String> {
         match verb {
             "core" => command.arg("-o").arg(target.path()),
             "convert" => command.arg("-o").arg(target.path().join("it.criu")),
+            "flatten" => command.arg("-o").arg(target.path().join("whole")),
             _ => &mut command,
         };
         let output = command.output().unwrap();
@@ -74,6 +75,7 @@ fn every_key_is_documented() {
         ("check --v1", &["check"]),
         ("core", &["core"]),
         ("convert", &["convert"]),
+        ("flatten", &["flatten"]),
     ] {
         let found = written(verb);
         assert!(found.len() > 2, "{verb} wrote next to nothing");
@@ -133,6 +135,7 @@ fn every_documented_row_exists() {
         ("strings", &[" --min 20"]),
         ("core", &[""]),
         ("convert", &[""]),
+        ("flatten", &[""]),
     ] {
         let found: BTreeSet<_> = options.iter().flat_map(|options| written(&format!("{verb}{options}"))).collect();
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));

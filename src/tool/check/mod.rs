@@ -77,7 +77,20 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[interrupted::look, entries::look, references::look, tasks::look, files::look, net::look, mounts::look, namespaces::look, ipc::look, cgroups::look, memory::look, needs::look];
+const RULES: &[Rule] = &[
+    interrupted::look,
+    entries::look,
+    references::look,
+    tasks::look,
+    files::look,
+    net::look,
+    mounts::look,
+    namespaces::look,
+    ipc::look,
+    cgroups::look,
+    memory::look,
+    needs::look,
+];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.
