@@ -33,7 +33,7 @@ struct Context<'s> {
     subject: &'s Subject<'s>,
     roll: &'s Roll,
     tables: Tables,
-    namespaces: special::Namespaces,
+    networks: special::Networks,
     mounts: mounts::Mounts,
 }
 
@@ -79,9 +79,9 @@ const JOINS: &[fn(&Context<'_>, &mut Findings<'_>) -> Result<()>] = &[
 pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut Checked) -> Result<()> {
     let Some(roll) = findings.ok("entry", subject.dump.roll())? else { return Ok(()) };
     let tables = Tables::read(subject, findings)?;
-    let namespaces = special::Namespaces::read(subject)?;
+    let networks = special::Networks::read(subject, findings)?;
     let mounts = mounts::Mounts::read(subject, findings)?;
-    let context = Context { subject, roll, tables, namespaces, mounts };
+    let context = Context { subject, roll, tables, networks, mounts };
     entries::look(&context, findings)?;
     for rule in JOINS {
         subject.go_on()?;
