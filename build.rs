@@ -113,7 +113,7 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         }
         writeln!(text, "] }};")?;
     }
-    for message in &messages {
+    for (index, message) in messages.iter().enumerate() {
         let mut fields: Vec<FieldDescriptor> = message.fields().collect();
         fields.sort_by_key(FieldDescriptor::number);
         let mut required = 0u64;
@@ -127,7 +127,7 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         }
         writeln!(
             text,
-            "static MESSAGE_{}: Message = Message {{ name: {:?}, size: size_of::<super::v1::{}>(), required: {required:#x}, has_links: {}, fields: &[",
+            "static MESSAGE_{}: Message = Message {{ name: {:?}, index: {index}, size: size_of::<super::v1::{}>(), required: {required:#x}, has_links: {}, fields: &[",
             constant(message.full_name()),
             message.name(),
             camel(message.name()),

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::sink::{Sink, Stage, beside, parent};
+use crate::base::sink::{Sink, Stage};
+use crate::base::temporary::{beside, parent};
 use crate::base::{Error, Result};
 
 /// Files that change together: all of them, or none.
@@ -21,8 +22,13 @@ impl Batch {
     pub fn add(&mut self, mut sink: Sink) -> Result<()> {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let room = usize::try_from(limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX) / 2;
+        if matches!(sink.stage, Stage::Inside) {
+            // it is where it belongs, and its directory is synced as a whole
+            return sink.stage();
+        }
         if self.sinks.len() >= room {
             sink.stage()?;
+            sink.file = None;
         }
         self.sinks.push(sink);
         Ok(())
@@ -81,6 +87,7 @@ impl Batch {
             }
             undo.push((sink.target.clone(), kept));
             sink.stage = Stage::Done;
+            sink.file = None;
         }
         for (target, kept) in undo.into_iter().rev() {
             let _ = match (kept, failure.is_some()) {

@@ -184,6 +184,14 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// As an error of the system, for what goes on by its number.
+    pub(crate) fn into_io(self) -> io::Error {
+        match self.0.source.as_ref().and_then(|source| source.raw_os_error()) {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::other(self),
+        }
+    }
+
     /// The system's error behind it, if there is one.
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         self.0.source.as_ref().map(|source| source.kind())

@@ -2,8 +2,10 @@
 //! writers use, and what views and tools report to.
 
 pub mod address;
+pub mod alike;
 pub mod batch;
 pub mod error;
+pub(crate) mod left;
 pub mod limits;
 pub mod listing;
 pub(crate) mod made;
@@ -14,6 +16,7 @@ pub mod reserve;
 pub mod sink;
 pub mod size;
 pub mod stage;
+mod temporary;
 
 pub use address::Address;
 pub use error::{Error, ErrorKind, Result};

@@ -4,15 +4,16 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::base::alike::Likeness;
 use crate::base::batch::Batch;
+use crate::base::left::{self, Lock};
+use crate::base::temporary::{beside, parent};
 use crate::base::{Error, Result};
 
 /// A file being written. Nothing is at its path before [`finish`](Self::finish); dropping it leaves no trace.
@@ -30,11 +31,11 @@ pub(super) enum Stage {
     Nameless,
     /// Where the file system has no O_TMPFILE.
     Named(PathBuf),
+    /// At its own name, in a directory that nobody sees yet.
+    Inside,
     /// Linked or renamed: nothing left to undo.
     Done,
 }
-
-static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 impl Sink {
     /// Begins to write what will replace or create `path`. A symbolic link is followed; an existing file's permissions
@@ -60,8 +61,7 @@ impl Sink {
         let (file, stage) = match nameless(parent(&target)) {
             Ok(file) => (file, Stage::Nameless),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-                let open = |name: &Path| OpenOptions::new().write(true).create_new(true).mode(0o666).open(name);
-                let (name, file) = beside(&target, open).map_err(failed)?;
+                let (name, file) = beside(&target, named).map_err(failed)?;
                 (file, Stage::Named(name))
             }
             Err(error) => return Err(failed(error.into())),
@@ -73,6 +73,29 @@ impl Sink {
             file.set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
         }
         Ok(Self { file: Some(file), target, stage })
+    }
+
+    /// Begins to write a file in a directory that nobody sees yet: at its own name, to be synced with all of the
+    /// directory. What has the name is removed first; it may be a further name of a file that others read.
+    ///
+    /// Errors: the directory cannot be written.
+    pub(crate) fn inside(path: PathBuf) -> Result<Self> {
+        let failed = |error: io::Error| Error::io("cannot create", error).in_image(path.to_string_lossy());
+        let open = || OpenOptions::new().write(true).create_new(true).mode(0o666).open(&path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&path).map_err(failed)?;
+                open()
+            }
+            opened => opened,
+        };
+        Ok(Self { file: Some(file.map_err(failed)?), target: path, stage: Stage::Inside })
+    }
+
+    /// The file itself, for what the system can do with it and a [`Write`] cannot: ranges of other files, holes. None
+    /// once it is complete.
+    pub fn as_file(&self) -> Option<&File> {
+        self.file.as_ref()
     }
 
     /// Lets nobody but its owner read or write the file: for what may hold secrets. A device or pipe stays as it is.
@@ -92,7 +115,7 @@ impl Sink {
     /// as zeros. Of a device or pipe only a device that can seek takes it.
     ///
     /// Errors: the system refused.
-    pub fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let written = match &self.file {
             Some(file) => file.write_all_at(bytes, offset),
             None => Err(io::ErrorKind::BrokenPipe.into()),
@@ -108,6 +131,16 @@ impl Sink {
         done.map_err(|error| self.error("cannot make the file as long as it has to be", error))
     }
 
+    /// Makes the file like another one; its content has to be complete. A device or pipe stays as it is.
+    ///
+    /// Errors: the system refused.
+    pub fn resemble(&self, like: &Likeness) -> Result<()> {
+        match (&self.file, &self.stage) {
+            (None, _) | (_, Stage::Direct) => Ok(()),
+            (Some(file), _) => like.give(file, &self.target),
+        }
+    }
+
     /// How long the file is, in bytes; 0 for a device or pipe.
     pub fn length(&self) -> u64 {
         self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.len())
@@ -116,6 +149,10 @@ impl Sink {
     /// Syncs the content and puts it in place. Errors leave what was there before.
     pub fn finish(self) -> Result<()> {
         let mut sink = self;
+        if matches!(sink.stage, Stage::Inside) {
+            // it is synced with all of its directory
+            return sink.stage();
+        }
         if let (Some(file), false) = (&sink.file, matches!(sink.stage, Stage::Direct)) {
             file.sync_all().map_err(|error| sink.error("cannot sync", error))?;
         }
@@ -127,14 +164,17 @@ impl Sink {
         Error::io(what, error).in_image(self.target.to_string_lossy())
     }
 
-    /// Gives the content a name beside the target and closes it; from here on only renaming is left to do.
+    /// Gives the content a name beside the target; from here on only renaming is left to do. It stays open, and with
+    /// that locked, until it is renamed.
     pub(super) fn stage(&mut self) -> Result<()> {
-        let Some(file) = self.file.take() else { return Ok(()) };
-        if matches!(self.stage, Stage::Direct) {
+        let Some(file) = &self.file else { return Ok(()) };
+        if matches!(self.stage, Stage::Inside) {
+            self.stage = Stage::Done;
+            self.file = None;
             return Ok(());
         }
         if matches!(self.stage, Stage::Nameless) {
-            let own = own_name(&file);
+            let own = own_name(file);
             let link = |name: &Path| Ok(rustix::fs::linkat(CWD, own.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW)?);
             let (name, ()) =
                 beside(&self.target, link).map_err(|error| self.error("cannot give the written file a name", error))?;
@@ -159,16 +199,12 @@ impl Write for Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if let Stage::Named(name) = &self.stage {
-            let _ = fs::remove_file(name);
-        }
-    }
-}
-
-pub(super) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+        let name = match &self.stage {
+            Stage::Named(name) => name,
+            Stage::Inside => &self.target,
+            _ => return,
+        };
+        let _ = fs::remove_file(name);
     }
 }
 
@@ -195,45 +231,33 @@ const LINKS: u32 = 40;
 fn nameless(directory: &Path) -> Result<File, Errno> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(directory, flags, Mode::from_raw_mode(0o666))?);
+    // whoever finds it under a temporary name sees that it is not left
+    left::lock(&file);
     // where /proc is not mounted it could never get a name
     rustix::fs::access(own_name(&file), Access::EXISTS).map_err(|_| Errno::OPNOTSUPP)?;
     Ok(file)
+}
+
+/// A file with a name, and locked.
+fn named(name: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(name)?;
+    match left::lock(&file) != Lock::Busy && left::is_at(&file, name) {
+        true => Ok(file),
+        // somebody took it for one that was left, and removes it
+        false => Err(io::ErrorKind::AlreadyExists.into()),
+    }
 }
 
 fn own_name(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// Makes something under a temporary name beside `target`. A name may be taken: process numbers come again, and one
-/// that was killed may have left its files.
-pub(super) fn beside<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
-    let mut tries = 0;
-    loop {
-        let name = temporary(target);
-        match make(&name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
-            made => return made.map(|made| (name, made)),
-        }
-    }
-}
-
-const TRIES: u32 = 10_000;
-
-/// Of the target's name this much is in the temporary one, which must not be longer than a name may be.
-const RECOGNISED: usize = 128;
-
-fn temporary(target: &Path) -> PathBuf {
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = target.file_name().unwrap_or_default().as_bytes();
-    let mut own = std::ffi::OsString::from(".");
-    own.push(std::ffi::OsStr::from_bytes(name.get(..RECOGNISED).unwrap_or(name)));
-    own.push(format!(".{}.{number}.tmp", std::process::id()));
-    target.with_file_name(own)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
+    use crate::base::temporary::{COUNTER, temporary};
 
     pub(in crate::base) fn names(directory: &Path) -> Vec<String> {
         let mut names: Vec<String> =

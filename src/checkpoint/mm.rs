@@ -170,22 +170,23 @@ impl Backing {
 }
 
 /// Bits of a mapping's status.
-mod status {
-    pub(super) const STACK: u32 = 1 << 1;
-    pub(super) const VSYSCALL: u32 = 1 << 2;
-    pub(super) const VDSO: u32 = 1 << 3;
-    pub(super) const HEAP: u32 = 1 << 5;
-    pub(super) const FILE: u32 = 1 << 6 | 1 << 7;
-    pub(super) const ANON_SHARED: u32 = 1 << 8;
-    pub(super) const SYSVIPC: u32 = 1 << 10;
-    pub(super) const SOCKET: u32 = 1 << 11;
-    pub(super) const VVAR: u32 = 1 << 12;
-    pub(super) const AIORING: u32 = 1 << 13;
-    pub(super) const MEMFD: u32 = 1 << 14;
-    pub(super) const SHSTK: u32 = 1 << 15;
-    pub(super) const GUARD: u32 = 1 << 16;
-    pub(super) const UPROBES: u32 = 1 << 17;
-    pub(super) const PLUGIN: u32 = 1 << 27;
+pub(crate) mod status {
+    pub(crate) const STACK: u32 = 1 << 1;
+    pub(crate) const VSYSCALL: u32 = 1 << 2;
+    pub(crate) const VDSO: u32 = 1 << 3;
+    pub(crate) const HEAP: u32 = 1 << 5;
+    pub(crate) const FILE: u32 = 1 << 6 | 1 << 7;
+    pub(crate) const FILE_SHARED: u32 = 1 << 7;
+    pub(crate) const ANON_SHARED: u32 = 1 << 8;
+    pub(crate) const SYSVIPC: u32 = 1 << 10;
+    pub(crate) const SOCKET: u32 = 1 << 11;
+    pub(crate) const VVAR: u32 = 1 << 12;
+    pub(crate) const AIORING: u32 = 1 << 13;
+    pub(crate) const MEMFD: u32 = 1 << 14;
+    pub(crate) const SHSTK: u32 = 1 << 15;
+    pub(crate) const GUARD: u32 = 1 << 16;
+    pub(crate) const UPROBES: u32 = 1 << 17;
+    pub(crate) const PLUGIN: u32 = 1 << 27;
 }
 
 impl Backing {

@@ -25,9 +25,11 @@ mod names;
 pub mod namespace;
 mod old_files;
 pub mod pipe;
+pub mod plain;
 pub(crate) mod region;
 pub mod registers;
 pub mod resident;
+pub mod roll;
 pub mod seccomp;
 pub mod segment;
 pub mod signal;
@@ -110,6 +112,7 @@ pub struct Checkpoint {
 struct Cache {
     inventory: OnceLock<Result<inventory::Inventory>>,
     files: OnceLock<Result<files::Files>>,
+    roll: OnceLock<Result<roll::Roll>>,
     tables: OnceLock<Result<fd::Tables>>,
     queues: OnceLock<fd::Queues>,
     page_size: OnceLock<Option<u64>>,
@@ -246,7 +249,8 @@ impl Checkpoint {
         Image::of_kind(&name.file, name.kind, name.id, self.source.open(&name.file)?, self.limits)
     }
 
-    fn has(&self, kind: Kind, id: u64) -> bool {
+    /// Whether the dump has the image of this kind and number.
+    pub fn has(&self, kind: Kind, id: u64) -> bool {
         self.images_of(kind).binary_search_by_key(&id, |image| image.id).is_ok()
     }
 

@@ -29,6 +29,9 @@ pub struct Tty {
     pub pgrp: u32,
     /// Rows and columns.
     pub size: Option<(u32, u32)>,
+    /// Number of the file that has its path; `None` in old dumps, and of terminals from outside.
+    #[serde(skip)]
+    pub regf_id: Option<u32>,
     /// Where it was opened.
     pub path: Option<Name>,
 }
@@ -52,6 +55,7 @@ impl Tty {
             sid: info.map_or(0, |info| info.sid),
             pgrp: info.map_or(0, |info| info.pgrp),
             size: info.and_then(|info| info.winsize.as_ref()).map(|size| (size.ws_row, size.ws_col)),
+            regf_id: entry.regf_id,
             path: None,
         }
     }

@@ -66,6 +66,13 @@ pub(crate) enum Verb {
     /// Version 2 to version 2, to pack it otherwise or to need no parent, goes by way of version 1 in a temporary
     /// directory beside the target.
     Convert(super::convert::ConvertTo),
+    /// Make one whole dump of an incremental one and its ancestors, which CRIU restores without them
+    Flatten(super::flatten::FlattenTo),
+    /// Free the room that a chain of dumps does not need: pages of ancestors that later dumps have themselves
+    ///
+    /// They become holes. The memory of the dump stays the same; its ancestors can no longer be restored alone, nor
+    /// can other dumps that are increments of them: those beside the chain are found, others cannot be.
+    Dedup(super::dedup::DedupChain),
     /// Do what crit does, with its options and output
     Crit(Crit),
     /// Write completions for a shell to standard output

@@ -1,5 +1,7 @@
 //! `check`: whether a checkpoint is whole.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -7,9 +9,9 @@ use super::args::Dump;
 use super::out::{Format, Out};
 use super::progress::Bar;
 use super::table::Style;
-use super::{Outcome, interrupt};
+use super::{Outcome, digest, interrupt, wishes};
 use crate::base::name::harmless;
-use crate::base::report::{Cancel, Card, Cell, Rows};
+use crate::base::report::{Cancel, Card, Cell, Progress, Rows};
 use crate::base::{Error, Result};
 use crate::tool::check::{self, Check, Checked, Finding, Severity};
 
@@ -19,17 +21,41 @@ pub(crate) struct CheckDump {
     /// Read every page, unpack every block, compare every checksum
     #[arg(long)]
     deep: bool,
+    /// Compare what restoring needs with this machine
+    #[arg(long)]
+    here: bool,
+    /// Write one digest for each file and one for the whole, to FILE if that is given, and look no further
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    #[arg(conflicts_with_all = ["deep", "here"])]
+    digest: Option<PathBuf>,
+    /// Measure what CRIU's wiki complains about in version 1 of the format, and how version 2 answers it, and look no
+    /// further
+    #[arg(long, conflicts_with_all = ["deep", "here", "digest", "verify"])]
+    v1: bool,
+    /// Compare the files with the digests in FILE, and look no further
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "here", "digest"])]
+    verify: Option<PathBuf>,
     // behind the verb's own options: its headings go on to what follows
     #[command(flatten)]
     dump: Dump,
 }
 
 pub(super) fn check(options: &CheckDump) -> Result<Outcome> {
-    let check = Check { read: options.dump.read.options(), deep: options.deep };
+    if let Some(file) = &options.digest {
+        return digest::write(&options.dump, file);
+    }
+    if options.v1 {
+        return wishes::show(&options.dump);
+    }
+    let check = Check { read: options.dump.read.options(), deep: options.deep, here: options.here };
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;
     let mut told = Told { out: Out::new(options.dump.show), findings: 0 };
-    let checked = check::check(&options.dump.dir, &check, &mut told, (&bar, &cancel))?;
+    let (source, control) = (&options.dump.dir, (&bar as &dyn Progress, &cancel));
+    let checked = match &options.verify {
+        Some(list) => check::verify(source, list, &check.read, &mut told, control)?,
+        None => check::check(source, &check, &mut told, control)?,
+    };
     drop(bar);
     let is_whole = checked.is_whole;
     let outcome = told.finish(&checked)?;

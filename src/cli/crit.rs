@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use super::crit_pages::{self, CompressDump, DecompressDump};
 use super::images::Work;
 use super::out::failed;
 use super::progress::Bar;
@@ -44,6 +45,10 @@ enum CritVerb {
     X(Explore),
     /// convert criu image from binary to human-readable json
     Show(ShowImage),
+    /// Compress memory pages in a checkpoint directory
+    Compress(CompressDump),
+    /// Decompress memory pages in a checkpoint directory
+    Decompress(DecompressDump),
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +131,8 @@ pub(super) fn run(crit: Crit) -> Result<Outcome> {
             let form = Form { payloads: !show.nopl, ..Form::PRETTY };
             work.decode(Some(&show.input), None, form)
         }),
+        Some(CritVerb::Compress(compress)) => crit_pages::compress(&compress),
+        Some(CritVerb::Decompress(decompress)) => crit_pages::decompress(&decompress),
         None => {
             anstream::eprintln!("{}\ncrit: error: too few arguments", Crit::command().render_usage());
             Ok(Outcome::Failed)

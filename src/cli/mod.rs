@@ -12,7 +12,11 @@ mod completions;
 mod convert;
 mod coredump;
 mod crit;
+mod crit_pages;
+mod dedup;
 mod diff;
+mod digest;
+mod flatten;
 mod images;
 mod interrupt;
 mod man;
@@ -25,6 +29,7 @@ mod range;
 mod search;
 mod show;
 mod table;
+mod wishes;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -101,6 +106,8 @@ fn run(verb: Verb) -> Result<Outcome> {
         Verb::Check(options) => check::check(&options),
         Verb::Core(options) => coredump::core(&options),
         Verb::Convert(options) => convert::convert(&options),
+        Verb::Flatten(options) => flatten::flatten(&options),
+        Verb::Dedup(options) => dedup::dedup(&options),
         Verb::Completions(completions) => completions::write(&completions),
         Verb::Man(man) => man::write(&man),
         Verb::Crit(crit) => crit::run(crit),

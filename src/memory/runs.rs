@@ -107,12 +107,12 @@ impl<'a> Runs<'a> {
     }
 }
 
-fn stored<'a>(store: &'a Store, level: usize, offset: u64, bytes: &'a [u8]) -> Content<'a> {
+pub(super) fn stored<'a>(store: &'a Store, level: usize, offset: u64, bytes: &'a [u8]) -> Content<'a> {
     Content::Stored(Stored { level, part: 0, offset, data: Data::Map(bytes), seal: None, file: store.pages_name() })
 }
 
 /// A part of the pages file.
-fn slice(store: &Store, offset: u64, length: u64) -> Result<&[u8], Error> {
+pub(super) fn slice(store: &Store, offset: u64, length: u64) -> Result<&[u8], Error> {
     let pages = store.pages().map_err(Clone::clone)?;
     let from = usize::try_from(offset).ok();
     let to = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
@@ -136,27 +136,30 @@ impl<'a> Iterator for Blocks<'a> {
         if start >= end {
             return None;
         }
-        let (store, level) = (self.store, self.level);
-        let part = |address: u64| usize::try_from(address.saturating_sub(first)).unwrap_or(usize::MAX);
-        let content = if block.packed == 0 {
-            Content::Zero
-        } else {
-            match slice(store, block.offset, block.packed) {
-                Err(error) => Content::Missing(Missing::Broken(error)),
-                Ok(bytes) if block.packed == block.unpacked => {
-                    let offset = block.offset.saturating_add(start.saturating_sub(first));
-                    stored(store, level, offset, bytes.get(part(start)..part(end)).unwrap_or_default())
-                }
-                Ok(bytes) => {
-                    let length = usize::try_from(block.unpacked).unwrap_or(usize::MAX);
-                    let part = part(start)..part(end);
-                    let data = Data::Block(Box::new(Packed { codec: Codec::Lz4, bytes, length, part }));
-                    let (offset, file) = (block.offset, store.pages_name());
-                    Content::Stored(Stored { level, part: 0, offset, data, seal: None, file })
-                }
-            }
-        };
+        let content = in_block(self.store, self.level, block, first, start..end);
         Some(Run { start, end, content })
+    }
+}
+
+/// What a block whose first page is at `first` has at the addresses of `range`, which lie in it.
+pub(super) fn in_block(store: &Store, level: usize, block: Block, first: u64, range: Range<u64>) -> Content<'_> {
+    let part = |address: u64| usize::try_from(address.saturating_sub(first)).unwrap_or(usize::MAX);
+    if block.packed == 0 {
+        return Content::Zero;
+    }
+    match slice(store, block.offset, block.packed) {
+        Err(error) => Content::Missing(Missing::Broken(error)),
+        Ok(bytes) if block.packed == block.unpacked => {
+            let offset = block.offset.saturating_add(range.start.saturating_sub(first));
+            stored(store, level, offset, bytes.get(part(range.start)..part(range.end)).unwrap_or_default())
+        }
+        Ok(bytes) => {
+            let length = usize::try_from(block.unpacked).unwrap_or(usize::MAX);
+            let part = part(range.start)..part(range.end);
+            let data = Data::Block(Box::new(Packed { codec: Codec::Lz4, bytes, length, part }));
+            let (offset, file) = (block.offset, store.pages_name());
+            Content::Stored(Stored { level, part: 0, offset, data, seal: None, file })
+        }
     }
 }
 

@@ -189,6 +189,13 @@ impl Store {
         Some(entry.blocks?.total_payload_size())
     }
 
+    /// Pages in each block of entry `index`, but perhaps its last.
+    pub(crate) fn pages_per_block(&self, index: usize) -> u64 {
+        let entry = self.image.get(index).ok();
+        let entry = entry.and_then(|entry| PagemapEntry::from_message(entry.message()));
+        entry.and_then(|entry| entry.blocks).map_or(0, |blocks| u64::from(blocks.pages_per_block()))
+    }
+
     /// The blocks of entry `index`, whose payload begins at `offset`, from the page `at` bytes behind its first on.
     pub(crate) fn blocks_from(&self, index: usize, offset: u64, at: u64) -> Option<impl Iterator<Item = Block> + '_> {
         let entry = PagemapEntry::from_message(self.image.get(index).ok()?.message())?;

@@ -4,10 +4,13 @@ mod check;
 mod decode;
 pub mod flags;
 pub mod json;
+mod look;
 pub mod oddities;
 pub mod references;
 pub mod schema;
+pub mod tally;
 pub mod upgrade;
+pub mod visit;
 
 /// The V1 messages as structs, one per message of `proto/v1`. Strings and bytes are slices of the map.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
@@ -16,3 +19,4 @@ pub mod v1 {
 }
 
 pub use decode::{Object, message};
+pub use look::Look;

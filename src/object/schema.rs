@@ -8,6 +8,8 @@ use crate::object::references::{Class, Link, OfType, Role};
 pub struct Message {
     /// Its name, such as `pstree_entry`.
     pub name: &'static str,
+    /// Its place in [`MESSAGES`].
+    pub index: usize,
     /// Bytes its struct takes, without what the struct points to.
     pub size: usize,
     /// Bit k is set if `fields[k]` is required.

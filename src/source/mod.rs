@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod dir;
+pub(crate) mod listing;
 pub mod spool;
 
 use std::fs::File;

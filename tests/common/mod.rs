@@ -4,14 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 pub mod alloc;
+pub mod chain;
 pub mod corpus;
 pub mod elf;
+pub mod faults;
 pub mod flat;
 pub mod held;
 pub mod judge;
 pub mod oracle;
+pub mod packing;
 pub mod pagemap;
 pub mod plant;
+pub mod planted;
 pub mod process;
 pub mod proto;
 pub mod proto2;

@@ -8,19 +8,19 @@ use crate::wire::field::{Fields, Value};
 use crate::wire::varint;
 
 /// What becomes of the fields with one number: these bytes stand where they were.
-pub(super) struct Change {
+pub(crate) struct Change {
     pub(super) number: u32,
     bytes: Vec<u8>,
 }
 
 impl Change {
     /// The field is gone.
-    pub(super) fn drop(number: u32) -> Self {
+    pub(crate) fn drop(number: u32) -> Self {
         Self { number, bytes: Vec::new() }
     }
 
     /// A number on the wire, wherever a field with this number belongs.
-    pub(super) fn number(number: u32, value: u64) -> Self {
+    pub(crate) fn number(number: u32, value: u64) -> Self {
         let mut bytes = Vec::new();
         write::key(&mut bytes, number, 0);
         varint::write(&mut bytes, value);
@@ -28,7 +28,7 @@ impl Change {
     }
 
     /// Bytes or a message.
-    pub(super) fn bytes(number: u32, value: &[u8]) -> Self {
+    pub(crate) fn bytes(number: u32, value: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(value.len().saturating_add(12));
         write::bytes(&mut bytes, number, value);
         Self { number, bytes }
@@ -39,7 +39,7 @@ impl Change {
 /// whose fields ascend.
 ///
 /// Errors: it is no protobuf message.
-pub(super) fn patch(message: &[u8], changes: &[Change]) -> Result<Vec<u8>> {
+pub(crate) fn patch(message: &[u8], changes: &[Change]) -> Result<Vec<u8>> {
     let more: usize = changes.iter().map(|change| change.bytes.len()).sum();
     let mut out = Vec::with_capacity(message.len().saturating_add(more));
     let mut left = changes.iter().peekable();

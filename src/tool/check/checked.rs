@@ -6,6 +6,7 @@ use crate::base::Size;
 use crate::base::name::harmless;
 use crate::base::report::{Card, Cell, Fact};
 use crate::tool::check::findings::Findings;
+use crate::tool::check::{Need, NeedKind};
 
 /// The answer as a whole.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -33,6 +34,8 @@ pub struct Checked {
     pub unchecked_pages: u64,
     /// Dumps that it is an increment of, as far as they were found.
     pub parents: u64,
+    /// What restoring needs.
+    pub needs: Vec<Need>,
 }
 
 impl Checked {
@@ -43,6 +46,34 @@ impl Checked {
     pub(super) fn count(&mut self, findings: &Findings<'_>) {
         (self.errors, self.warnings, self.notes) = (findings.errors, findings.warnings, findings.notes);
         self.is_whole = self.errors == 0 && self.warnings == 0;
+    }
+
+    /// What restoring needs, for people: a line each, but what processor, kernel, programs and privileges have to offer
+    /// in one line of each sort. Why, [`needs`](Self::needs) says.
+    pub fn need_lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        let mut before = None;
+        for need in &self.needs {
+            let sort = match need.kind {
+                NeedKind::Cpu => "a processor with",
+                NeedKind::Kernel => "a kernel with",
+                NeedKind::Program => "the programs",
+                NeedKind::Privilege => "the privileges",
+                _ => {
+                    lines.push(need.line());
+                    continue;
+                }
+            };
+            match lines.last_mut().filter(|_| before == Some(need.kind)) {
+                Some(line) => line.push_str(", "),
+                None => lines.push(format!("{sort} ")),
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(&need.name);
+            }
+            before = Some(need.kind);
+        }
+        lines
     }
 
     /// The verdict in a few words.
@@ -80,11 +111,17 @@ impl Card for Checked {
         if self.parents > 0 {
             pages.push_str(&format!(", and those of {} parents", self.parents));
         }
-        vec![
+        let mut facts = vec![
             fact("checked", harmless(&self.source)),
             fact("images", format!("{}, {} entries", self.images, self.entries)),
             fact("pages", pages),
-            Fact { name: "verdict", values: vec![verdict] },
-        ]
+        ];
+        let lines = self.need_lines();
+        if !lines.is_empty() {
+            let lines = lines.iter().map(|line| Cell::Text(harmless(line).into())).collect();
+            facts.push(Fact { name: "needs", values: lines });
+        }
+        facts.push(Fact { name: "verdict", values: vec![verdict] });
+        facts
     }
 }

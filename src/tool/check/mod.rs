@@ -7,20 +7,35 @@
 //! 2. A row in [`RULES`].
 //! 3. A line in docs/check.md, and a test that plants the defect.
 
+mod cgroups;
 mod checked;
+mod circles;
+mod digest;
 mod entries;
+mod files;
 mod finding;
 mod findings;
+mod interrupted;
+mod ipc;
 mod memory;
+mod mounts;
+mod namespaces;
+mod needs;
+mod net;
 mod references;
 mod scan;
+mod spot;
 mod tasks;
+mod v1;
 
 use std::path::Path;
 
 pub use checked::Checked;
+pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
+pub use needs::{Need, NeedKind};
+pub use v1::{Wish, wishes};
 
 use crate::base::report::{Cancel, Progress, Rows};
 use crate::base::{Error, ErrorKind, Result};
@@ -33,6 +48,8 @@ pub struct Check {
     pub read: Options,
     /// Reads every page, unpacks every block, compares every checksum.
     pub deep: bool,
+    /// Compares what restoring needs with this machine.
+    pub here: bool,
 }
 
 /// What rules look at.
@@ -60,7 +77,20 @@ impl Subject<'_> {
 type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
-const RULES: &[Rule] = &[entries::look, references::look, tasks::look, memory::look];
+const RULES: &[Rule] = &[
+    interrupted::look,
+    entries::look,
+    references::look,
+    tasks::look,
+    files::look,
+    net::look,
+    mounts::look,
+    namespaces::look,
+    ipc::look,
+    cgroups::look,
+    memory::look,
+    needs::look,
+];
 
 /// Checks the checkpoint at `source`, or on standard input if that is `-`. Findings go to `out` one by one; an input
 /// that is there and no checkpoint, or a damaged one, is a finding too.

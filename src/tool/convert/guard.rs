@@ -38,7 +38,7 @@ pub(super) fn check(source: &Path, target: Target<'_>, options: &Convert) -> Res
 }
 
 /// A path from the root on, without links, also of what is not there yet.
-fn whole(path: &Path) -> PathBuf {
+pub(super) fn whole(path: &Path) -> PathBuf {
     if let Ok(whole) = path.canonicalize() {
         return whole;
     }

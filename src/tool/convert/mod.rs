@@ -3,7 +3,6 @@
 
 mod down;
 mod guard;
-mod listing;
 mod number;
 pub mod pages;
 mod report;
@@ -17,6 +16,7 @@ use std::path::Path;
 
 use crate::base::report::{Cancel, Progress, Silent};
 use crate::base::sink::Sink;
+use crate::base::stage::Stage;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
 use crate::object::upgrade::V1Files;
@@ -121,6 +121,16 @@ fn convert_open(
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
 ) -> Result<()> {
+    let temporary = std::env::temp_dir();
+    let beside = match target {
+        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        },
+        Target::Stream => &temporary,
+    };
+    // also where the target turns out to be complete
+    scratch::sweep(beside);
     let output = match target {
         Target::V1(path) => return to_v1(dump, path, (progress, cancel), lost, counts),
         Target::Bundle(path) => Output::bundle(path)?,
@@ -136,13 +146,8 @@ fn convert_open(
         return to_v2(dump, source, (output, near), options, (progress, cancel), counts);
     }
     // by way of version 1: what is written depends on what the dump was, not on how it was stored
-    let temporary = std::env::temp_dir();
-    let beside = match target {
-        Target::Bundle(path) | Target::Images(path) | Target::V1(path) => path.parent().unwrap_or(Path::new("")),
-        Target::Stream => &temporary,
-    };
-    let way = Scratch::make(if beside.as_os_str().is_empty() { Path::new(".") } else { beside })?;
-    to_v1(dump, &way.path, (&Silent, cancel), lost, &mut Counts::default())?;
+    let way = Scratch::make(beside)?;
+    fill(dump, &way.path, (&Silent, cancel), lost, &mut Counts::default())?;
     let plain = Checkpoint::open_with(&way.path, options.read)?;
     to_v2(&plain, &way.path, (output, near), options, (progress, cancel), counts)
 }
@@ -177,6 +182,19 @@ fn open(
 fn to_v1(
     dump: &Checkpoint,
     target: &Path,
+    control: (&dyn Progress, &Cancel),
+    lost: Option<&mut Vec<Error>>,
+    counts: &mut Counts,
+) -> Result<()> {
+    let stage = Stage::create(target)?;
+    fill(dump, stage.path(), control, lost, counts)?;
+    stage.commit()
+}
+
+/// Writes the files of version 1 of a checkpoint of version 2 into a directory that nobody sees yet.
+fn fill(
+    dump: &Checkpoint,
+    directory: &Path,
     (progress, cancel): (&dyn Progress, &Cancel),
     lost: Option<&mut Vec<Error>>,
     counts: &mut Counts,
@@ -191,5 +209,5 @@ fn to_v1(
         Some(of) => pages::pages_file(dump.parents(), of, files.page_size(), sink, cancel).map(drop),
         None => Ok(()),
     };
-    down::write(files, target, pages, (progress, cancel), lost, counts)
+    down::write(files, directory, pages, (progress, cancel), lost, counts)
 }

@@ -1,7 +1,7 @@
 //! The number of a dump: the same for the same dump, whoever converts it.
 
 use crate::base::Result;
-use crate::tool::convert::listing::{Listing, What};
+use crate::source::listing::{Listing, What};
 
 /// The first eight bytes of the BLAKE3 of names, sizes and contents of all files but those with pages, in the order of
 /// their names. `is_pages` tells of a name whether it is such a file.

@@ -1,13 +1,15 @@
 //! A directory for what is only needed on the way.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, left};
 
 /// A directory that goes again with all that is in it.
 pub(super) struct Scratch {
     pub(super) path: PathBuf,
+    /// Says that somebody works in it.
+    _lock: File,
 }
 
 impl Scratch {
@@ -16,17 +18,18 @@ impl Scratch {
     /// Errors: the system refused.
     pub(super) fn make(beside: &Path) -> Result<Self> {
         let failed = |error| Error::io("cannot make a temporary directory", error).in_image(beside.to_string_lossy());
-        for number in 0..1000u32 {
-            let path = beside.join(format!(".icecore-convert.{}.{number}.tmp", std::process::id()));
-            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        Err(failed(std::io::ErrorKind::AlreadyExists.into()))
+        let (path, lock) = left::directory_beside(&beside.join(NAME), 0o700).map_err(failed)?;
+        Ok(Self { path, _lock: lock })
     }
 }
+
+/// Removes those that killed programs left in a directory.
+pub(super) fn sweep(beside: &Path) {
+    left::sweep(&beside.join(NAME));
+}
+
+/// `.icecore-convert.PROCESS.NUMBER.tmp`.
+const NAME: &str = "icecore-convert";
 
 impl Drop for Scratch {
     fn drop(&mut self) {

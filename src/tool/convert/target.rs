@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stdout, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::base::batch::Batch;
-use crate::base::made::Made;
+use crate::base::left;
 use crate::base::sink::Sink;
+use crate::base::stage::Stage;
 use crate::base::{Error, Result};
 use crate::object::upgrade::schema::KindRow;
 use crate::source::bundle::Turn;
@@ -24,12 +24,10 @@ pub(super) enum Output {
 
 /// A directory of files, one for each image, which appear together.
 pub(super) struct Images {
-    directory: PathBuf,
-    made: Made,
+    stage: Stage,
     /// Those that are not complete, with what they have so far.
     open: BTreeMap<(u32, u64), (BufWriter<Sink>, u64)>,
     current: Option<(u32, u64)>,
-    done: Batch,
     /// Bytes of all so far.
     length: u64,
 }
@@ -39,6 +37,7 @@ impl Output {
     ///
     /// Errors: it cannot be made.
     pub(super) fn bundle(path: &Path) -> Result<Self> {
+        left::sweep(path);
         let sink = Sink::create(path)?;
         sink.only_for_owner()?;
         Ok(Self::Bundle(BufWriter::with_capacity(BUFFER, sink), 0))
@@ -53,22 +52,8 @@ impl Output {
     ///
     /// Errors: it cannot be made, or something is in it.
     pub(super) fn images(path: &Path) -> Result<Self> {
-        let made = Made::make(path)?;
-        let failed = |error| Error::io("cannot list", error).in_image(path.to_string_lossy());
-        if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
-            return Err(
-                Error::usage("is not empty, expected a directory to write into").in_image(path.to_string_lossy())
-            );
-        }
-        let directory = path.to_path_buf();
-        Ok(Self::Images(Images {
-            directory,
-            made,
-            open: BTreeMap::new(),
-            current: None,
-            done: Batch::default(),
-            length: 0,
-        }))
+        let stage = Stage::create(path)?;
+        Ok(Self::Images(Images { stage, open: BTreeMap::new(), current: None, length: 0 }))
     }
 
     /// What comes next belongs to this image. Gives where its file stands; none where all images are in one file.
@@ -85,7 +70,7 @@ impl Output {
             return Ok(Some(*length));
         }
         let name = KindRow::by_number(kind).map_or_else(|| format!("{kind}-{id}.criu"), |row| row.file_name(id));
-        let sink = Sink::create(&images.directory.join(name))?;
+        let sink = images.stage.file(Path::new(&name))?;
         sink.only_for_owner()?;
         images.open.insert((kind, id), (BufWriter::with_capacity(BUFFER, sink), 0));
         Ok(Some(0))
@@ -106,10 +91,9 @@ impl Output {
             }
             Self::Images(mut images) => {
                 for (_, (file, _)) in std::mem::take(&mut images.open) {
-                    images.done.add(file.into_inner().map_err(|error| failed(error.into_error()))?)?;
+                    file.into_inner().map_err(|error| failed(error.into_error()))?.finish()?;
                 }
-                images.done.commit()?;
-                images.made.keep();
+                images.stage.commit()?;
                 Ok(images.length)
             }
         }
@@ -121,7 +105,7 @@ impl Images {
     fn done(&mut self, kind: u32, id: u64) -> Result<()> {
         let Some((file, _)) = self.open.remove(&(kind, id)) else { return Ok(()) };
         self.current = None;
-        self.done.add(file.into_inner().map_err(|error| failed(error.into_error()))?)
+        file.into_inner().map_err(|error| failed(error.into_error()))?.finish()
     }
 }
 

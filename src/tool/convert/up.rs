@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
+use std::sync::Mutex;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -11,7 +12,7 @@ use crate::image::{Image, Kind};
 use crate::object::upgrade::container::{self, Named};
 use crate::object::upgrade::image::{Context, Converted, Put, takes_session, up_empty, up_image};
 use crate::source::bundle::Writer;
-use crate::tool::convert::listing::{Item, Listing, What};
+use crate::source::listing::{Item, Listing, What};
 use crate::tool::convert::{Counts, stop};
 use crate::wire::v2::types;
 
@@ -60,6 +61,8 @@ pub(super) struct Up<'a> {
     pub(super) cancel: &'a Cancel,
     /// Names of pagemaps and pages files, which are written elsewhere.
     pub(super) elsewhere: &'a BTreeSet<Vec<u8>>,
+    /// A core that could not be read when it was asked whether it takes the session.
+    pub(super) unread: Mutex<Option<Error>>,
 }
 
 /// An image that is converted.
@@ -94,10 +97,10 @@ impl Up<'_> {
         jobs.sort_by_key(|job| job.kind != Kind::Core);
         let cores: HashMap<u64, Vec<u8>> =
             jobs.iter().filter(|job| job.kind == Kind::Core).map(|job| (job.id, job.item.name.clone())).collect();
-        let tree = jobs.iter().find(|job| job.kind == Kind::Pstree).and_then(|job| {
-            let content = self.listing.content(&job.item.name).ok()?;
-            self.open(job, content)
-        });
+        let tree = match jobs.iter().find(|job| job.kind == Kind::Pstree) {
+            Some(job) => self.open(job, self.listing.content(&job.item.name)?),
+            None => None,
+        };
         let behind = jobs.partition_point(|job| job.kind == Kind::Core);
         let total = jobs.len() as u64;
         let (first, others) = jobs.split_at_checked(behind).unwrap_or_default();
@@ -112,7 +115,14 @@ impl Up<'_> {
         let Some(tree) = tree else { return Ok(Context::of(*self.limits, |_| Ok(None))) };
         Context::of_dump(*self.limits, tree, |pid| {
             let Some(name) = cores.get(&pid) else { return false };
-            let Ok(content) = self.listing.content(name) else { return false };
+            let content = match self.listing.content(name) {
+                Ok(content) => content,
+                Err(error) => {
+                    // this is asked amid the conversion of an image, which cannot fail for it
+                    drop(self.unread.lock().map(|mut unread| unread.get_or_insert(error).clone()));
+                    return false;
+                }
+            };
             let core = Image::of_kind(&String::from_utf8_lossy(name), Kind::Core, pid, content, *self.limits);
             core.is_ok_and(|core| takes_session(&core))
         })
@@ -165,6 +175,7 @@ impl Up<'_> {
                     Ok(converted.map(|converted| (converted, None)))
                 })
                 .collect();
+            self.all_read()?;
             for ((job, content), made) in window.into_iter().zip(made) {
                 let Some((converted, buffer)) = made? else {
                     left.insert(job.item.name.clone());
@@ -196,7 +207,15 @@ impl Up<'_> {
             }
             self.progress.advance(counts.images, total);
         }
-        Ok(())
+        self.all_read()
+    }
+
+    /// Whether what was asked amid a conversion could be read.
+    fn all_read(&self) -> Result<()> {
+        match self.unread.lock() {
+            Ok(mut unread) => unread.take().map_or(Ok(()), Err),
+            Err(_) => Ok(()),
+        }
     }
 
     /// The image, if it is one.

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::base::report::{Cancel, Progress};
-use crate::base::{Error, Result};
+use crate::base::{Error, ErrorKind, Result};
 use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead, Parent};
 use crate::source::bundle::Writer;
-use crate::tool::convert::listing::{Item, Listing, What};
+use crate::source::listing::{Item, Listing, What};
 use crate::tool::convert::target::Output;
-use crate::tool::convert::{Convert, Counts, number, pages, up};
+use crate::tool::convert::{Convert, Counts, guard, number, pages, stop, up};
 use crate::wire::field;
 use crate::wire::v2::types;
 
@@ -65,14 +66,21 @@ pub(super) fn to_v2(
     };
     let head = CheckpointHead {
         page_size: Some(survey.page_size),
-        machine: machine(dump),
+        machine: machine(dump)?,
         writer: Some(concat!("icecore ", env!("CARGO_PKG_VERSION")).to_owned()),
         parents: parent.into_iter().collect(),
     };
     writer.image(types::KIND_CHECKPOINT, 0)?;
     writer.record(types::CHECKPOINT, 1, &container::encode_head(&head))?;
     writer.stop()?;
-    let up = up::Up { listing, limits: &options.read.limits, progress, cancel, elsewhere: &elsewhere };
+    let up = up::Up {
+        listing,
+        limits: &options.read.limits,
+        progress,
+        cancel,
+        elsewhere: &elsewhere,
+        unread: Mutex::new(None),
+    };
     let left = up.images(&mut writer, counts)?;
     up.files(&mut writer, &left, counts)?;
     let base = base.as_ref().map(Checkpoint::parents);
@@ -80,14 +88,21 @@ pub(super) fn to_v2(
     counts.kept = counts.kept.saturating_add(counts.pages.noted);
     let (output, _) = if is_files { writer.finish_image()? } else { writer.finish(&[])? };
     counts.bytes_in = listing.bytes();
+    stop(cancel)?;
     counts.bytes_out = output.finish()?;
     Ok(())
 }
 
-/// The machine that the first core says; a pre-dump says none.
-fn machine(dump: &Checkpoint) -> Option<u64> {
-    let core = dump.open_image(dump.images_of(Kind::Core).first()?).ok()?;
-    field::last_varint(core.get(0).ok()?.message(), MTYPE).ok()?
+/// The machine that the first core says; a pre-dump says none, and nor does a core that is broken.
+///
+/// Errors: it cannot be read.
+fn machine(dump: &Checkpoint) -> Result<Option<u64>> {
+    let Some(core) = dump.images_of(Kind::Core).first() else { return Ok(None) };
+    match dump.open_image(core) {
+        Ok(core) => Ok(core.get(0).ok().and_then(|entry| field::last_varint(entry.message(), MTYPE).ok()?)),
+        Err(error) if error.kind() == ErrorKind::Io => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// `core_entry.mtype`.
@@ -109,7 +124,8 @@ fn relative(near: &Path, path: &Path) -> Result<Vec<u8>> {
     let whole = |path: &Path| {
         std::fs::canonicalize(path).map_err(|error| Error::io("cannot find", error).in_image(path.to_string_lossy()))
     };
-    let near = whole(if near.as_os_str().is_empty() { Path::new(".") } else { near })?;
+    // a directory that is written is not there yet
+    let near = guard::whole(if near.as_os_str().is_empty() { Path::new(".") } else { near });
     let path = whole(path)?;
     let common = near.components().zip(path.components()).take_while(|(a, b)| a == b).count();
     let up = near.components().skip(common).map(|_| Component::ParentDir);

@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::base::made::Made;
 use crate::base::report::{Cancel, Cell, Column, Progress, Row, Rows};
 use crate::base::sink::Sink;
-use crate::base::{Error, ErrorKind, Name, Result};
+use crate::base::{Error, ErrorKind, Name, Result, left};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::task::{State, Task};
 use crate::memory::Content;
@@ -110,6 +110,7 @@ pub fn cores(
     });
     let watch = Watch::new(progress, cancel, total);
     let made = Made::make(target)?;
+    left::sweep_all(target, |name| name.starts_with(b"core."));
     let mut written = 0u64;
     let mut failure: Option<Error> = None;
     for task in &tasks {

@@ -13,15 +13,15 @@ use crate::base::{Error, Limits, Result};
 
 /// One name in a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// The name, from the directory on; directories in it end with a slash.
-    pub(super) name: Vec<u8>,
-    pub(super) what: What,
+    pub(crate) name: Vec<u8>,
+    pub(crate) what: What,
 }
 
 /// What has a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+pub(crate) enum What {
     File,
     /// A symbolic link, and where it leads.
     Link(Vec<u8>),
@@ -29,9 +29,9 @@ pub(super) enum What {
 }
 
 /// All that a checkpoint is made of, as files of version 1.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     /// Ascending by name.
-    pub(super) items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     root: PathBuf,
     access: Access,
 }
@@ -44,7 +44,7 @@ impl Listing {
     ///
     /// Errors: it cannot be listed; there is something in it that is no file, link or directory; it holds more than the
     /// limits allow.
-    pub(super) fn of_directory(path: &Path, access: Access, limits: &Limits) -> Result<Self> {
+    pub(crate) fn of_directory(path: &Path, access: Access, limits: &Limits) -> Result<Self> {
         let mut items = Vec::new();
         walk(path, &[], DEPTH, limits.files, &mut items)?;
         items.sort_unstable();
@@ -52,17 +52,20 @@ impl Listing {
     }
 
     /// Bytes of all files.
-    pub(super) fn bytes(&self) -> u64 {
-        let size =
-            |item: &Item| fs::symlink_metadata(self.root.join(OsStr::from_bytes(&item.name))).map(|meta| meta.len());
+    pub(crate) fn bytes(&self) -> u64 {
         let files = self.items.iter().filter(|item| item.what == What::File);
-        files.filter_map(|item| size(item).ok()).fold(0, u64::saturating_add)
+        files.map(|item| self.size(&item.name)).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of a file, without opening it; 0 if it is gone.
+    pub(crate) fn size(&self, name: &[u8]) -> u64 {
+        fs::symlink_metadata(self.root.join(OsStr::from_bytes(name))).map_or(0, |meta| meta.len())
     }
 
     /// The content of a file.
     ///
     /// Errors: it cannot be read.
-    pub(super) fn content(&self, name: &[u8]) -> Result<Bytes> {
+    pub(crate) fn content(&self, name: &[u8]) -> Result<Bytes> {
         let path = self.root.join(OsStr::from_bytes(name));
         map::content(&open(&path)?, &path, self.access)
     }
@@ -106,7 +109,7 @@ fn walk(path: &Path, prefix: &[u8], depth: u32, most: usize, items: &mut Vec<Ite
         } else if kind.is_file() {
             What::File
         } else {
-            return Err(Error::usage("is no file, link or directory: nothing else can be converted")
+            return Err(Error::usage("is no file, link or directory: nothing else belongs to a checkpoint")
                 .in_image(entry.path().to_string_lossy()));
         };
         let is_directory = what == What::Directory;
