@@ -17,8 +17,8 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use rustix::io::Errno;
 
-use crate::base::stage::{Recovered, Stage};
 use crate::base::report::{Cancel, Progress, Rows};
+use crate::base::stage::{Recovered, Stage};
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
 use chain::{Chain, Levels, Open, Owners};
