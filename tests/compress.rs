@@ -1,6 +1,12 @@
 //! `crit compress` and `crit decompress`: real dumps there and back, with crit 4.3 on the other side, and dumps made up
 //! for what no real one has.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -109,7 +115,7 @@ fn crit_on_the_other_side() {
         let (taken, said) = crit(&launcher, &["compress"], &other);
         assert_eq!(packed.is_ok(), taken, "{}: {packed:?}, crit: {said}", dump.display());
         if let Ok(Done::All(counts)) = packed {
-            assert_eq!(said.contains("Done"), true, "{said}");
+            assert!(said.contains("Done"), "{said}");
             for count in counts.iter().filter(|count| count.before > 0) {
                 assert!(said.contains(&format!("{}: {} pages", count.file, count.pages)), "{count:?}\n{said}");
             }
@@ -246,7 +252,7 @@ fn rules_of_crit() {
     assert_eq!((pages.len(), counts[0].pages, counts[0].after), (end, 13, end as u64));
     if let Some(launcher) = oracle::crit() {
         let other = copy(&dir, &folder.path().join("other"));
-        assert_eq!(crit(&launcher, &["decompress", "--in-place"], &other).0, true);
+        assert!(crit(&launcher, &["decompress", "--in-place"], &other).0);
         assert!(all(&other) == before);
     }
     unpack(&dir, false).unwrap();
@@ -540,7 +546,7 @@ fn chains_and_empty_ones_and_holes() {
     let inventory = now.insert("inventory.img".to_owned(), before["inventory.img"].clone()).unwrap();
     assert!(now == before);
     assert_eq!(inventory[8..], [8, 3, 16, 1]);
-    assert_eq!(Checkpoint::open(&second).unwrap().parents().get(1).unwrap().is_some(), true);
+    assert!(Checkpoint::open(&second).unwrap().parents().get(1).unwrap().is_some());
 
     // a sparse file of pages
     let dir = folder.path().join("3");

@@ -12,6 +12,7 @@ mod level;
 mod lz4;
 pub mod missing;
 mod pack;
+mod page;
 pub mod pagemap;
 pub mod pages;
 pub mod parents;

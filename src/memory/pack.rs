@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use zstd::bulk::Compressor;
 
+use crate::memory::page::{PAGE, PagePacker};
 use crate::wire::v2::Codec;
 
 /// How pages are packed.
@@ -37,6 +38,24 @@ struct Packer {
     /// For short input and for long: which one is used must not depend on what was packed before.
     lz4: [Option<CompressTable>; 2],
     zstd: Option<(i32, Compressor<'static>)>,
+    page: Option<Box<PagePacker>>,
+}
+
+impl Packer {
+    /// `plain` as an LZ4 block, whatever it takes.
+    fn lz4(&mut self, plain: &[u8]) -> Option<&[u8]> {
+        let most = get_maximum_output_size(plain.len());
+        if self.out.len() < most {
+            self.out.resize(most, 0);
+        }
+        let [short, long] = &mut self.lz4;
+        let table = match plain.len() < SHORT {
+            true => short.get_or_insert_with(CompressTable::small),
+            false => long.get_or_insert_with(CompressTable::large),
+        };
+        let length = compress_into_with_table(plain, &mut self.out, table).ok()?;
+        self.out.get(..length)
+    }
 }
 
 /// What a table of 16-bit entries is for.
@@ -48,14 +67,15 @@ thread_local! {
 
 /// Packs a block of pages of its own behind what is in `out`, if that takes less than `limit` bytes; gives whether it
 /// does. `acceleration` is how much a quicker pass over what does not pack well is worth, from 1, as LZ4 counts it.
-pub(crate) fn pack_block(plain: &[u8], _acceleration: u32, limit: usize, out: &mut Vec<u8>) -> bool {
-    match pack(Compression::Lz4, plain).filter(|packed| packed.len() < limit) {
-        Some(packed) => {
-            out.extend_from_slice(&packed);
-            true
+pub(crate) fn pack_block(plain: &[u8], acceleration: u32, limit: usize, out: &mut Vec<u8>) -> bool {
+    PACKER.with(|packer| {
+        let Ok(mut packer) = packer.try_borrow_mut() else { return false };
+        if let (Some(page), true) = (plain.first_chunk::<PAGE>(), plain.len() == PAGE) {
+            return packer.page.get_or_insert_with(PagePacker::new).pack(page, acceleration, limit, out);
         }
-        None => false,
-    }
+        let packed = packer.lz4(plain).filter(|packed| packed.len() < limit);
+        packed.map(|packed| out.extend_from_slice(packed)).is_some()
+    })
 }
 
 /// What `plain` is packed to; `None` where that is not shorter.
@@ -64,18 +84,7 @@ pub(crate) fn pack(compression: Compression, plain: &[u8]) -> Option<Vec<u8>> {
         let packer = &mut *packer.try_borrow_mut().ok()?;
         let length = match compression {
             Compression::None => return None,
-            Compression::Lz4 => {
-                let most = get_maximum_output_size(plain.len());
-                if packer.out.len() < most {
-                    packer.out.resize(most, 0);
-                }
-                let [short, long] = &mut packer.lz4;
-                let table = match plain.len() < SHORT {
-                    true => short.get_or_insert_with(CompressTable::small),
-                    false => long.get_or_insert_with(CompressTable::large),
-                };
-                compress_into_with_table(plain, &mut packer.out, table).ok()?
-            }
+            Compression::Lz4 => packer.lz4(plain)?.len(),
             Compression::Zstd(level) => {
                 // what is longer than the plain bytes is not wanted
                 if packer.out.len() < plain.len() {

@@ -26,6 +26,7 @@ mod references;
 mod scan;
 mod spot;
 mod tasks;
+mod v1;
 
 use std::path::Path;
 
@@ -34,6 +35,7 @@ pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
 pub use needs::{Need, NeedKind};
+pub use v1::{Wish, wishes};
 
 use crate::base::report::{Cancel, Progress, Rows};
 use crate::base::{Error, ErrorKind, Result};
