@@ -102,8 +102,9 @@ impl Stage {
 
     fn by_journal(mut self) -> Result<()> {
         let old = self.old.as_deref().unwrap_or_default();
-        let mut journal = Journal::between(&self.path, old, self.is_whole)
-            .map_err(|error| self.error("cannot say what changes", error))?;
+        let links = self.is_whole.then_some(self.links.as_slice());
+        let mut journal =
+            Journal::between(&self.path, old, links).map_err(|error| self.error("cannot say what changes", error))?;
         // one that a thread left behind is refused where it is asked for
         journal.gone.append(self.gone.get_mut().unwrap_or_else(PoisonError::into_inner));
         journal.keep.append(self.kept.get_mut().unwrap_or_else(PoisonError::into_inner));

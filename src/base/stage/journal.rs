@@ -32,12 +32,18 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// What leads from what the directory holds to what is staged. Without `is_whole`, what is not staged stays.
+    /// What leads from what the directory holds to what is staged. `links` are the further names of its files as they
+    /// were made: on an overlay they have other numbers than the files. Without them, what is not staged stays.
     ///
     /// Errors: it cannot be listed; there is a directory where a file was, or a file where a directory was.
-    pub(super) fn between(staged: &Path, old: &[Seen], is_whole: bool) -> io::Result<Self> {
+    pub(super) fn between(staged: &Path, old: &[Seen], links: Option<&[Seen]>) -> io::Result<Self> {
         let new = seen(staged)?;
         let old: BTreeMap<&Path, &Seen> = old.iter().map(|seen| (seen.name.as_path(), seen)).collect();
+        let is_link = |seen: &Seen| {
+            let links = links.unwrap_or_default();
+            let at = links.binary_search_by(|link| link.name.as_path().cmp(&seen.name));
+            at.ok().and_then(|at| links.get(at)).is_some_and(|link| link.inode == seen.inode)
+        };
         let mut journal = Self::default();
         let mut covered: Option<&Path> = None;
         for seen in &new {
@@ -56,11 +62,11 @@ impl Journal {
                         seen.name.display()
                     )));
                 }
-                Some(before) if before.is_directory || before.inode == seen.inode => {}
+                Some(before) if before.is_directory || before.inode == seen.inode || is_link(seen) => {}
                 Some(_) => journal.put.push(seen.name.clone()),
             }
         }
-        if is_whole {
+        if links.is_some() {
             let names: BTreeMap<&Path, ()> = new.iter().map(|seen| (seen.name.as_path(), ())).collect();
             let gone = old.keys().filter(|name| !names.contains_key(**name)).rev();
             journal.gone = gone.map(|name| name.to_path_buf()).collect();

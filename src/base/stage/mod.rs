@@ -53,6 +53,8 @@ pub struct Stage {
     is_replace: bool,
     /// Whether all files that stay are in it.
     is_whole: bool,
+    /// What it held then.
+    links: Vec<Seen>,
     /// Where not: which go, and which are kept under another name.
     gone: Mutex<Vec<PathBuf>>,
     kept: Mutex<Vec<PathBuf>>,
@@ -116,6 +118,7 @@ impl Stage {
             old: None,
             is_replace: false,
             is_whole: true,
+            links: Vec::new(),
             gone: Mutex::default(),
             kept: Mutex::default(),
             directory,
@@ -157,6 +160,7 @@ impl Stage {
             old: Some(old),
             is_replace,
             is_whole,
+            links: Vec::new(),
             gone: Mutex::default(),
             kept: Mutex::default(),
             directory,
@@ -171,6 +175,7 @@ impl Stage {
     /// Looks at the old directory once more: an overlay gives files that get a further name other numbers.
     fn settled(&mut self) -> Result<()> {
         let now = seen(&self.target).map_err(|error| self.error("cannot list", error))?;
+        self.links = seen(&self.path).map_err(|error| self.error("cannot list", error))?;
         let old = self.old.replace(now);
         let mut both = old.iter().flatten().zip(self.old.iter().flatten());
         if old.as_ref().map(Vec::len) != self.old.as_ref().map(Vec::len) || both.any(|(old, now)| !old.is_as(now)) {

@@ -219,7 +219,8 @@ fn a_journal_that_was_left() {
             let mut stage = replacing(&target, way);
             change(&stage);
             let old = stage.old.take().unwrap();
-            let mut journal = journal::Journal::between(&stage.path, &old, stage.is_whole).unwrap();
+            let mut journal =
+                journal::Journal::between(&stage.path, &old, stage.is_whole.then_some(stage.links.as_slice())).unwrap();
             journal.gone.append(stage.gone.get_mut().unwrap());
             journal.keep.append(stage.kept.get_mut().unwrap());
             stage.is_done = true;
