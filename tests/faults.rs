@@ -25,7 +25,7 @@ use icecore::base::stage::{JOURNAL, STAGED, Stage};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_icecore");
 
 /// Runs of each kind for a transaction, unless all are asked for.
-const MOST: usize = 40;
+const MOST: usize = 32;
 
 /// How many were interrupted.
 static INTERRUPTED: AtomicUsize = AtomicUsize::new(0);
