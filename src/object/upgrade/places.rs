@@ -174,7 +174,9 @@ mod tests {
     #[test]
     fn what_the_tables_say() {
         let places = Places::new();
-        assert!(places.is_gone("vma_entry", "fd") && places.is_gone("eventpoll_tfd_entry", "id"));
+        assert!(places.is_gone("vma_entry", "fd"));
+        // a field for old images only; nothing is stored for the value it has in all others
+        assert_eq!(places.fields("eventpoll_tfd_entry", "id"), [("EpollTarget", 1)]);
         assert!(!places.is_gone("vma_entry", "start"));
         assert_eq!(places.fields("vma_entry", "start").first().map(|(message, _)| *message), Some("Vma"));
         let pipe = V1Message::by_name("pipe_entry").unwrap();
