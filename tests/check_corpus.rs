@@ -1,6 +1,6 @@
 //! `check` finds nothing wrong with dumps that CRIU made: those of `tests/data`, and of the large corpus where there is
 //! one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod common;
 

@@ -12,6 +12,12 @@ const REMEMBERED: usize = 1000;
 /// So many findings of one rule in one image are passed on; of more only how many there are.
 pub(super) const PASSED: u64 = 100;
 
+/// So many of one rule in all images.
+const PASSED_OF_RULE: u64 = 10_000;
+
+/// The rule of what is not told, of rules with more findings than that.
+const REST: &str = "more";
+
 /// What rules report to.
 pub(crate) struct Findings<'o> {
     out: &'o mut dyn Rows<Finding>,
@@ -19,6 +25,8 @@ pub(crate) struct Findings<'o> {
     /// Images of which something could not be read.
     images: HashSet<String>,
     many: BTreeMap<(Option<String>, &'static str), Many>,
+    /// Of each rule: how many of its findings are about images that are counted by themselves.
+    rules: BTreeMap<&'static str, u64>,
     pub(super) errors: u64,
     pub(super) warnings: u64,
     pub(super) notes: u64,
@@ -34,6 +42,7 @@ impl<'o> Findings<'o> {
             told: HashSet::new(),
             images: HashSet::new(),
             many: BTreeMap::new(),
+            rules: BTreeMap::new(),
             errors: 0,
             warnings: 0,
             notes: 0,
@@ -65,12 +74,18 @@ impl<'o> Findings<'o> {
             Severity::Note => &mut self.notes,
         };
         *count = count.saturating_add(more);
-        let (many, worst) = self.many.entry((image.map(str::to_owned), rule)).or_default();
+        let of_rule = self.rules.entry(rule).or_default();
+        let is_known = *of_rule < PASSED_OF_RULE;
+        *of_rule = of_rule.saturating_add(1);
+        // beyond that, images are not told apart: somebody may have made as many as he likes
+        let image = image.filter(|_| is_known).map(str::to_owned);
+        let (many, worst) = self.many.entry((image, if is_known { rule } else { REST })).or_default();
         *many = many.saturating_add(more);
-        if *many > PASSED {
+        let is_passed = is_known && *many <= PASSED;
+        if !is_passed {
             *worst = (*worst).max(Some(severity));
         }
-        *many <= PASSED
+        is_passed
     }
 
     /// Tells of those that were not passed on how many there are: they are counted already.
@@ -79,7 +94,10 @@ impl<'o> Findings<'o> {
     pub(super) fn finish(&mut self) -> Result<()> {
         for ((image, rule), (many, worst)) in std::mem::take(&mut self.many) {
             let Some(severity) = worst else { continue };
-            let what = format!("{} more findings of this rule are not told", many.saturating_sub(PASSED));
+            let what = match rule {
+                REST => format!("{many} more findings, of rules with more than {PASSED_OF_RULE}, are not told"),
+                _ => format!("{} more findings of this rule are not told", many.saturating_sub(PASSED)),
+            };
             self.out.row(Finding { severity, image, ..Finding::note(rule, what) })?;
         }
         Ok(())
@@ -127,5 +145,30 @@ impl<'o> Findings<'o> {
             Ok(value) => Ok(Some(value)),
             Err(error) => self.broken(rule, &error).map(|()| None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::report::Collect;
+
+    #[test]
+    fn of_many_findings_the_first_are_told() {
+        let mut rows = Collect::default();
+        let mut findings = Findings::new(&mut rows);
+        for number in 0..150 {
+            findings.add(Finding::warning("a", "x").in_image("one").at_entry(number)).unwrap();
+        }
+        findings.more(Severity::Warning, "a", "one", 1000);
+        for number in 0..12_000 {
+            findings.add(Finding::error("b", "x").in_image(format!("image {number}"))).unwrap();
+        }
+        findings.finish().unwrap();
+        assert_eq!((findings.warnings, findings.errors), (1150, 12_000));
+        assert_eq!(rows.rows.len(), 100 + 10_000 + 2);
+        let (last, rest) = (rows.rows.last().unwrap(), rows.rows.iter().find(|row| row.rule == REST).unwrap());
+        assert!(last.rule == "a" && last.what.starts_with("1050 more") && last.image.as_deref() == Some("one"));
+        assert!(rest.severity == Severity::Error && rest.what.starts_with("2000 more"), "{rest:?}");
     }
 }

@@ -8,6 +8,8 @@ mod seccomp;
 mod tree;
 mod vitals;
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 
 use crate::base::{Error, Listing, Result};
@@ -50,6 +52,8 @@ impl Told {
 /// What is looked at for all tasks alike.
 struct Look<'s> {
     subject: &'s Subject<'s>,
+    /// The task that has a thread: an image that many name is read once.
+    owners: HashMap<u32, usize>,
     /// Whether tables of descriptors have numbers of their own; `None` where nobody says.
     fdinfo_per_id: Option<bool>,
     /// Whether all files that the dump has are known.
@@ -83,10 +87,11 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _checked:
     for problem in problems {
         findings.broken("task-twice", &problem)?;
     }
-    tree::look(&tasks, findings)?;
+    let owners = tree::look(&tasks, findings)?;
     let broken_files = |name: &ImageName| findings.is_broken(&name.file) && classes(name.kind).contains(&Class::File);
     let look = Look {
         subject,
+        owners,
         fdinfo_per_id: dump.inventory().ok().map(|inventory| inventory.fdinfo_per_id),
         knows_files: !dump.images().iter().any(broken_files),
         filters: findings.ok("entry", dump.seccomp_filters())?,
@@ -96,9 +101,11 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _checked:
     }
     let mut used = images::Used::default();
     let mut arch = None;
-    for window in tasks.chunks(WINDOW) {
+    for (number, window) in tasks.chunks(WINDOW).enumerate() {
         subject.go_on()?;
-        let seen: Vec<Seen> = window.par_iter().map(|task| look.task(task)).collect();
+        let first = number.saturating_mul(WINDOW);
+        let task = |(at, task): (usize, &Task<'_>)| look.task(task, first.saturating_add(at));
+        let seen: Vec<Seen> = window.par_iter().enumerate().map(task).collect();
         for (task, seen) in window.iter().zip(seen) {
             used.add(task, &seen);
             for error in &seen.told.errors {
@@ -135,9 +142,12 @@ fn no_tree(subject: &Subject<'_>, findings: &mut Findings<'_>) -> Result<()> {
 }
 
 impl Look<'_> {
-    fn task(&self, task: &Task<'_>) -> Seen {
+    fn task(&self, task: &Task<'_>, number: usize) -> Seen {
         let mut seen = Seen { told: Told::default(), is_live: None, table: None, archs: Vec::new() };
         for (position, &tid) in task.tids().iter().enumerate() {
+            if position > 0 && self.owners.get(&tid) != Some(&number) {
+                continue;
+            }
             if let Some(vitals) = self.thread(task, tid, position == 0, &mut seen) {
                 if position == 0 {
                     seen.is_live = vitals::is_live(&vitals);

@@ -1,6 +1,6 @@
 //! The tree of tasks: one root, parents before their children, every number once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::base::Result;
 use crate::checkpoint::task::Task;
@@ -13,7 +13,8 @@ fn at(finding: Finding, task: &Task<'_>) -> Finding {
     finding.in_image(IMAGE).at_entry(u64::try_from(task.entry()).unwrap_or(u64::MAX))
 }
 
-pub(super) fn look(tasks: &[Task<'_>], findings: &mut Findings<'_>) -> Result<()> {
+/// Looks at the tree, and says which task has a thread: the position of the first one that does.
+pub(super) fn look(tasks: &[Task<'_>], findings: &mut Findings<'_>) -> Result<HashMap<u32, usize>> {
     let positions: HashMap<u32, usize> =
         tasks.iter().enumerate().map(|(position, task)| (task.pid(), position)).collect();
     let is_whole = !findings.is_broken(IMAGE);
@@ -79,16 +80,16 @@ fn session(root: &Task<'_>, positions: &HashMap<u32, usize>, findings: &mut Find
 }
 
 /// A number is that of one thread.
-fn threads(tasks: &[Task<'_>], findings: &mut Findings<'_>) -> Result<()> {
-    let mut tids: HashSet<u32> = HashSet::new();
-    for task in tasks {
+fn threads(tasks: &[Task<'_>], findings: &mut Findings<'_>) -> Result<HashMap<u32, usize>> {
+    let mut owners: HashMap<u32, usize> = HashMap::new();
+    for (position, task) in tasks.iter().enumerate() {
         for &tid in task.tids() {
-            if !tids.insert(tid) {
+            if *owners.entry(tid).or_insert(position) != position {
                 let what = format!("expected thread {tid} in one task, found it in task {} again", task.pid());
                 let finding = at(Finding::error("thread-twice", what).in_field("threads"), task);
                 findings.add(finding.advice("CRIU stops: two threads cannot have one number"))?;
             }
         }
     }
-    Ok(())
+    Ok(owners)
 }
