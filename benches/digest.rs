@@ -1,6 +1,6 @@
 //! Digests of files, against the blake3 crate's own tree hash over a map of the same bytes, in one run. The files are
 //! in memory: what is measured is hashing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::cast_precision_loss)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs::{self, File};
 use std::hint::black_box;

@@ -22,17 +22,17 @@ use icecore::tool::check::{Finding, Severity, digest, verify};
 
 /// The definition, read plainly: all that is below a directory, by its name.
 fn plain(root: &Path) -> String {
-    fn walk(root: &Path, at: &Path, found: &mut Vec<PathBuf>) {
+    fn walk(at: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
             found.push(path.clone());
             if fs::symlink_metadata(&path).unwrap().is_dir() {
-                walk(root, &path, found);
+                walk(&path, found);
             }
         }
     }
     let mut found = Vec::new();
-    walk(root, root, &mut found);
+    walk(root, &mut found);
     let mut lines: Vec<(String, String)> = Vec::new();
     for path in found {
         let name: String = path

@@ -94,13 +94,8 @@ planted! {
     a_path_that_is_too_long: Error "path-long" in "tree", "files.img" 100,
         |plant| file(plant, 100, |file| file["reg"]["name"] = format!("/{}", "a".repeat(4095)).into());
 
-    a_fifo_whose_path_is_a_pipes: Error "path-file" in "tree", "files.img" 18,
-        |plant| file(plant, 18, |file| file["fifo"]["regf_id"] = 23.into());
     a_fifo_without_a_path: Error "path-file" in "tree", "files.img" 18,
         |plant| file(plant, 18, |file| take(&mut file["fifo"], "regf_id"));
-    a_terminal_whose_path_is_a_pipes: Error "path-file" in "tree", "files.img" 89,
-        |plant| file(plant, 89, |file| file["tty"]["regf_id"] = 23.into());
-
     a_pipe_filled_twice: Error "pipe-data-twice" in "tree", "pipes-data.img" 4,
         |plant| plant.entries("pipes-data.img", |entries| entries.push(entries[1].clone()));
     a_fifo_filled_twice: Error "pipe-data-twice" in "tree", "fifo-data.img" 2,
@@ -112,6 +107,25 @@ planted! {
         });
     a_pipe_of_no_size: Error "pipe-size" in "tree", "pipes-data.img" 1,
         |plant| entry(plant, "pipes-data.img", 1, |data| data["size"] = 0.into());
+
+    what_is_in_a_pipe_nobody_has: Warning "pipe-data-unused" in "tree", "pipes-data.img" 1,
+        |plant| entry(plant, "pipes-data.img", 1, |data| data["pipe_id"] = 777.into());
+
+    a_file_on_a_mount_that_is_lost: Error "mount-unknown" in "container", "files.img" 9,
+        |plant| file(plant, 9, |file| file["reg"]["mnt_id"] = 9999.into());
+    a_socket_on_a_mount_that_is_lost: Error "mount-unknown" in "container", "files.img" 17,
+        |plant| {
+            let (_, mut socket) = Plant::of_data("tree").find("files.img", |file| file["usk"]["state"] == 10);
+            (socket["usk"]["ns_id"], socket["usk"]["mnt_id"]) = (17.into(), 9999.into());
+            (socket["id"], socket["usk"]["id"]) = (18.into(), 18.into());
+            file(plant, 17, |file| *file = socket);
+        };
+    a_mark_of_a_mount_that_is_lost: Error "mount-unknown" in "container", "files.img" 17,
+        |plant| {
+            let (_, mut marks) = Plant::of_data("tree").find("files.img", |file| file["type"] == "FANOTIFY");
+            (marks["id"], marks["ffy"]["id"]) = (18.into(), 18.into());
+            file(plant, 17, |file| *file = marks);
+        };
 
     an_epoll_of_a_closed_descriptor: Error "epoll-target" in "tree", "files.img" 77,
         |plant| file(plant, 77, |file| file["epfd"]["tfd"][2]["tfd"] = 555.into());
@@ -182,6 +196,8 @@ planted! {
             (more["inode_id"], more["size"]) = (77.into(), 0.into());
             entries.push(more);
         });
+    a_memfd_without_its_content: Error "memfd-content" in "tree", "memfd.img" 2,
+        |plant| plant.remove("pagemap-shmem-753.img");
     two_memfds_with_one_content: Error "memfd-shmid" in "tree", "memfd.img" 2,
         |plant| entry(plant, "memfd.img", 2, |memfd| memfd["shmid"] = 752.into());
     a_memfd_of_half_a_huge_page: Error "memfd-size" in "tree", "memfd.img" 2,
@@ -191,6 +207,12 @@ planted! {
     a_memfd_with_unknown_seals: Error "memfd-seals" in "tree", "memfd.img" 2,
         |plant| entry(plant, "memfd.img", 2, |memfd| memfd["seals"] = 0x40.into());
 
+    a_terminal_nobody_has: Warning "tty-unused" in "tree", "tty-info.img" 2,
+        |plant| plant.entries("tty-info.img", |entries| {
+            let mut more = entries[0].clone();
+            more["id"] = 3.into();
+            entries.push(more);
+        });
     a_terminal_of_an_unknown_type: Error "tty-type" in "tree", "tty-info.img" 1,
         |plant| entry(plant, "tty-info.img", 1, |tty| tty["type"] = 9.into());
     a_pseudo_terminal_without_a_number: Error "tty-type" in "tree", "tty-info.img" 0,
@@ -224,10 +246,10 @@ planted! {
 }
 
 planted! {
-    a_remap_of_a_pipe: Error "remap-file" in "tree", "remap-fpath.img" 0,
-        |plant| entry(plant, "remap-fpath.img", 0, |remap| remap["orig_id"] = 23.into());
-    a_remap_to_a_pipe: Error "remap-file" in "tree", "remap-fpath.img" 2,
+    a_remap_to_a_pipe: Error "remap-missing" in "tree", "remap-fpath.img" 2,
         |plant| entry(plant, "remap-fpath.img", 2, |remap| remap["remap_id"] = 23.into());
+    a_remap_to_a_ghost_that_is_lost: Error "remap-missing" in "tree", "remap-fpath.img" 1,
+        |plant| plant.remove("ghost-file-2.img");
     a_remap_twice: Warning "remap-twice" in "tree", "remap-fpath.img" 1,
         |plant| entry(plant, "remap-fpath.img", 1, |remap| remap["orig_id"] = 11.into());
     a_remap_of_an_unknown_type: Error "remap-type" in "tree", "remap-fpath.img" 2,

@@ -163,6 +163,15 @@ fn defects() -> Vec<(&'static str, Change)> {
             "epoll-twice",
             first("EVENTPOLL", |file| file["epfd"]["tfd"][0]["tfd"] = file["epfd"]["tfd"][1]["tfd"].clone()),
         ),
+        (
+            "epoll-itself",
+            Box::new(|plant| {
+                let table = image_of(plant, "fdinfo-");
+                let (_, itself) = plant.find(&table, |held| held["type"] == "EVENTPOLL");
+                let (at, _) = plant.find("files.img", |file| file["type"] == "EVENTPOLL");
+                plant.entries("files.img", |entries| entries[at]["epfd"]["tfd"][0]["tfd"] = itself["fd"].clone());
+            }),
+        ),
         ("watch-number", first("INOTIFY", |file| file["ify"]["wd"][0]["wd"] = file["ify"]["wd"][1]["wd"].clone())),
         ("watch-number", first("INOTIFY", |file| file["ify"]["wd"][0]["wd"] = 0.into())),
         (
@@ -197,6 +206,8 @@ fn defects() -> Vec<(&'static str, Change)> {
             }),
         ),
         ("remap-type", head("remap-fpath.img", |remap| remap["remap_type"] = 3.into())),
+        ("remap-missing", Box::new(|plant| plant.remove(&image_of(plant, "ghost-file-")))),
+        ("memfd-content", Box::new(|plant| plant.remove(&image_of(plant, "pagemap-shmem-")))),
         (
             "ghost-head",
             Box::new(|plant| {
@@ -247,6 +258,20 @@ fn defects() -> Vec<(&'static str, Change)> {
             Box::new(|plant| {
                 let (at, _) = plant.find("files.img", |file| file["usk"]["state"] == 10);
                 plant.entries("files.img", |entries| entries[at]["usk"]["type"] = 2.into());
+            }),
+        ),
+        (
+            "unix-peer-missing",
+            Box::new(|plant| {
+                let (at, _) = plant.find("files.img", |file| file["usk"]["type"] == 2);
+                plant.entries("files.img", |entries| entries[at]["usk"]["peer"] = 123.into());
+            }),
+        ),
+        (
+            "reference",
+            Box::new(|plant| {
+                let (_, pipe) = plant.find("files.img", |file| file["type"] == "PIPE");
+                plant.entries("remap-fpath.img", |entries| entries[0]["orig_id"] = pipe["id"].clone());
             }),
         ),
         (

@@ -162,7 +162,7 @@ fn two_numbers_of_pages() {
 
 #[test]
 fn flags_that_nobody_knows() {
-    made_up(map().raw(&entry(AT, 0x24, 1))).expect(Error, "pagemap-flags", "pagemap-1.img", Some(1));
+    made_up(map().raw(&entry(AT, 0x24, 1))).expect(Warning, "pagemap-flags", "pagemap-1.img", Some(1));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_pages_file_that_is_short() {
     plant.resize("pages-2.img", size - 1);
     let finding = plant.expect(Error, "pages-short", "pages-2.img", None);
     assert_eq!(finding.offset, Some(size - 1));
-    assert!(finding.what.starts_with(&format!("expected {size} bytes")) && finding.what.contains("hang"));
+    assert!(finding.what.starts_with(&format!("expected {size} bytes")) && finding.what.contains("hangs"));
     // reading what is there finds nothing else
     assert_eq!(plant.check_with(&deep()).of("pages-unreadable").count(), 0);
 }
@@ -341,10 +341,6 @@ fn blocks_in_images_of_an_old_version() {
     let plant = made(map().entry(AT, &plain(1)).entry(AT + 0x2000, &Store::Blocks(content(1, 2), 1)));
     inventory(&plant, &message().uint(1, 2));
     plant.expect(Error, "compress-version", "pagemap-1.img", Some(2));
-    inventory(&plant, &message().uint(1, 2).uint(15, 1));
-    plant.expect(Error, "compress-version", "inventory.img", Some(0));
-    inventory(&plant, &message().uint(1, 3).uint(15, 2));
-    plant.expect(Error, "compress-unknown", "inventory.img", Some(0));
     inventory(&plant, &message().uint(1, 3).uint(15, 1).uint(16, 5000));
     plant.expect(Warning, "compress-block-size", "inventory.img", Some(0));
 }
@@ -436,6 +432,9 @@ fn the_same_in_version_2() {
     let plant = Plant::of_data("tree");
     let size = plant.size("pages-2.img");
     plant.resize("pages-2.img", size - 1);
+    plant.check_v2().expect(Error, "pages-short", "pages-2.img", None);
+    let plant = Plant::of_data("tree");
+    plant.remove("pages-2.img");
     let found = plant.check_v2();
     assert!(found.of("pages-missing").count() > 0, "{}", found.text());
 }

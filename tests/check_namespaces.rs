@@ -76,6 +76,8 @@ planted! {
         };
     an_image_of_no_namespace: Warning "namespace-unused" in "container", "utsns-99.img" -,
         |plant| plant.write_json("utsns-99.img", &plant.json("utsns-12.img"));
+    a_segment_without_its_content: Error "ipc-content" in "container", "ipcns-shm-11.img" 3,
+        |plant| plant.remove("pagemap-shmem-3.img");
     a_segment_twice: Error "ipc-twice" in "container", "ipcns-shm-11.img" 3,
         |plant| entry(plant, "ipcns-shm-11.img", 3, |segment| segment["desc"]["id"] = 2.into());
     a_key_twice: Error "ipc-twice" in "container", "ipcns-sem-11.img" 2,
@@ -92,8 +94,10 @@ planted! {
         });
     a_message_of_type_zero: Error "ipc-message" in "container", "ipcns-msg-11.img" 1,
         |plant| entry(plant, "ipcns-msg-11.img", 1, |queue| queue["extra"][0]["mtype"] = 0.into());
-    more_messages_than_fit: Error "ipc-overfull" in "container", "ipcns-msg-11.img" 0,
+    more_messages_than_fit: Warning "ipc-overfull" in "container", "ipcns-msg-11.img" 0,
         |plant| entry(plant, "ipcns-msg-11.img", 0, |queue| queue["qbytes"] = 10.into());
+    more_messages_than_the_namespace_allows: Error "ipc-overfull" in "container", "ipcns-msg-11.img" 0,
+        |plant| entry(plant, "ipcns-var-11.img", 0, |limits| limits["msg_ctlmnb"] = 10.into());
 
     a_set_in_an_unknown_hierarchy: Error "cgroup-controller" in "container", "cgroup.img" 0,
         |plant| entry(plant, "cgroup.img", 0, |groups| groups["sets"][0]["ctls"][3]["name"] = "unheard".into());

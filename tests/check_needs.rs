@@ -99,6 +99,23 @@ fn options() {
 }
 
 #[test]
+fn names_that_are_long_or_many() {
+    let plant = Plant::of_data("container");
+    plant.entries("mountpoints-14.img", |entries| {
+        let mount = entries[0].clone();
+        for number in 0..2000 {
+            let mut mount = mount.clone();
+            mount["ext_key"] = format!("{number}{}", "x".repeat(10_000)).into();
+            entries.push(mount);
+        }
+    });
+    let found = plant.check();
+    let named: Vec<&Need> =
+        found.checked.needs.iter().filter(|need| need.name.starts_with("--external mnt[")).collect();
+    assert!(named.len() == 256 && named.iter().all(|need| need.name.len() < 300), "{}", named.len());
+}
+
+#[test]
 fn options_for_files() {
     let plant = Plant::of_data("tree");
     let (unix, _) = plant.find("files.img", |entry| entry.get("usk").is_some());

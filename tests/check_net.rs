@@ -61,6 +61,11 @@ planted! {
     a_peer_of_another_type: Error "unix-peer-type" in "tree", "files.img" 46,
         |plant| file(plant, 46, |file| file["usk"]["peer"] = 94359.into());
 
+    a_peer_that_is_lost: Error "unix-peer-missing" in "tree", "files.img" 51,
+        |plant| file(plant, 51, |file| file["usk"]["peer"] = 123.into());
+    a_peer_that_is_anothers: Error "unix-peer-back" in "tree", "files.img" 51,
+        |plant| file(plant, 52, |file| file["usk"]["peer"] = 0.into());
+
     a_queue_of_a_pipe: Error "queue-owner" in "tree", "sk-queues.img" 2,
         |plant| entry(plant, "sk-queues.img", 2, |packet| packet["id_for"] = 23.into());
     descriptors_twice_in_a_packet: Error "queue-rights" in "tree", "sk-queues.img" 6,

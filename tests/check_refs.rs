@@ -167,6 +167,8 @@ fn files_that_are_no_images() {
     found.expect(Severity::Note, "image-unknown", "novel-7.img", None);
     let others = found.expect(Severity::Note, "file-unknown", "-", None);
     assert!(others.what.starts_with("2 files"), "{others:?}");
+    plant.write(".icecore-journal", b"");
+    plant.expect(Severity::Error, "change-unfinished", ".icecore-journal", None);
 }
 
 #[test]

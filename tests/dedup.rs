@@ -347,9 +347,9 @@ fn as_a_program() {
     );
     assert!(told.contains("would free 16K"), "{told}");
     let (code, said, told) = icecore(&[]);
-    assert!(code == 0 && said.contains("pages-2.img") && told.contains("16K are free"), "{said}{told}");
+    assert!(code == 0 && said.contains("pages-2.img") && told.contains("freed 16K"), "{said}{told}");
     let (code, _, told) = icecore(&[]);
-    assert!(code == 0 && told.contains("0 are free"), "{told}");
+    assert!(code == 0 && told.contains("freed 0"), "{told}");
     fs::remove_file(dir.join("parent")).unwrap();
     let (code, said, told) = icecore(&[]);
     assert!(code == 0 && said.is_empty() && told.contains("no parent"), "{said}{told}");

@@ -17,10 +17,10 @@ use std::thread;
 use std::time::Duration;
 
 use common::faults::{Program, State, Step, copy, difference, in_memory, is_possible, is_thorough, some, state, steps};
-use common::faults::{unsynced, without_left};
+use common::faults::{call, unsynced, without_left};
 use common::{corpus, oracle};
 use icecore::base::alike::Likeness;
-use icecore::base::stage::Stage;
+use icecore::base::stage::{JOURNAL, STAGED, Stage};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_icecore");
 
@@ -38,9 +38,10 @@ struct Transaction {
     started_in: &'static str,
     /// The folder before.
     old: tempfile::TempDir,
-    /// Whether each file changes by itself, all of them complete at any time; what of the source cannot be read is told,
-    /// and the rest written.
-    one_by_one: bool,
+    /// Whether a state is one that may be found, given the old and the new one.
+    fits: fn(&State, &State, &State) -> bool,
+    /// Calls that may fail: it says so, and does the rest.
+    optional: &'static [&'static str],
     /// Whether signals that ask it to end are heard.
     listens: bool,
 }
@@ -50,7 +51,16 @@ impl Transaction {
         let old = in_memory();
         prepare(old.path());
         let words = [&[PROGRAM], words].concat().iter().map(|word| (*word).to_owned()).collect();
-        Self { name, words, environment: Vec::new(), started_in: "/", old, one_by_one: false, listens: true }
+        Self {
+            name,
+            words,
+            environment: Vec::new(),
+            started_in: "/",
+            old,
+            fits: one_or_the_other,
+            optional: &[],
+            listens: true,
+        }
     }
 
     /// This program itself, as one that changes a directory in this way.
@@ -88,7 +98,8 @@ impl Transaction {
         let (old, new) = (state(self.old.path()), state(folder.path()));
         assert!(!without_left(&new).1, "{}: {:?}", self.name, new.keys());
         assert!(old != new, "{}", self.name);
-        let (changing, all) = (steps(&log, folder.path(), false), steps(&log, folder.path(), !self.one_by_one));
+        let (changing, all) = (steps(&log, folder.path(), false), steps(&log, folder.path(), true));
+        let all: Vec<Step> = all.into_iter().filter(|step| !self.optional.contains(&step.call.as_str())).collect();
         assert!(changing.len() > 4, "{}: {changing:?}", self.name);
         for step in some(&changing, MOST) {
             self.killed(&step, &old, &new);
@@ -126,7 +137,7 @@ impl Transaction {
         assert_eq!(output.status.signal(), Some(9), "{}: {output:?}", place());
         let has_journal = self.in_force(folder.path());
         let (after, _) = without_left(&state(folder.path()));
-        assert!(has_journal || self.fits(&after, old, new), "{}: {:?}", place(), difference(&after, old));
+        assert!(has_journal || (self.fits)(&after, old, new), "{}: {:?}", place(), difference(&after, old));
         self.again(&program, new, &place());
     }
 
@@ -142,12 +153,12 @@ impl Transaction {
             // each thread was told at its own step: the second time ends the program
             Some(130) if !step.only_first_thread => {
                 let (after, _) = without_left(&after);
-                assert!(self.fits(&after, old, new), "{}: {:?}", place(), difference(&after, old));
+                assert!((self.fits)(&after, old, new), "{}: {:?}", place(), difference(&after, old));
             }
             Some(code) => {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!([1, 2].contains(&code) && said.contains("interrupted"), "{}", place());
-                assert!(self.fits(&after, old, new), "{}: {:?}", place(), difference(&after, old));
+                assert!((self.fits)(&after, old, new), "{}: {:?}", place(), difference(&after, old));
             }
             None => panic!("{}", place()),
         }
@@ -172,7 +183,7 @@ impl Transaction {
         if output.status.success() {
             assert!(kept == *new, "{}: {:?}", place(), difference(&kept, new));
         } else {
-            let fits = self.fits(&kept, old, new) || self.in_force(folder.path());
+            let fits = (self.fits)(&kept, old, new) || self.in_force(folder.path());
             assert!(fits, "{}: {:?}", place(), difference(&kept, old));
         }
         self.again(&program, new, &place());
@@ -181,14 +192,6 @@ impl Transaction {
     /// Whether a journal says what is left to do.
     fn in_force(&self, folder: &Path) -> bool {
         state(folder).keys().any(|name| name.ends_with(b".icecore-journal"))
-    }
-
-    fn fits(&self, after: &State, old: &State, new: &State) -> bool {
-        if !self.one_by_one {
-            return after == old || after == new;
-        }
-        let known = |(name, what): (&Vec<u8>, &(u32, Vec<u8>))| [old.get(name), new.get(name)].contains(&Some(what));
-        after.iter().all(known) && old.keys().all(|name| after.contains_key(name))
     }
 
     /// The next run: it does what this one did not, or says that it is done; nothing else is left.
@@ -202,6 +205,27 @@ impl Transaction {
         let after = state(&program.folder);
         assert!(after == *new, "{place}, then {output:?}: {:?}", difference(&after, new));
     }
+}
+
+/// The old folder, or the new one.
+fn one_or_the_other(after: &State, old: &State, new: &State) -> bool {
+    after == old || after == new
+}
+
+/// Each file changes by itself, and is complete at any time.
+fn one_by_one(after: &State, old: &State, new: &State) -> bool {
+    let known = |(name, what): (&Vec<u8>, &(u32, Vec<u8>))| [old.get(name), new.get(name)].contains(&Some(what));
+    after.iter().all(known) && old.keys().all(|name| after.contains_key(name))
+}
+
+/// Each page is there or a hole; nothing else changes.
+fn page_by_page(after: &State, old: &State, new: &State) -> bool {
+    let whole = |name: &Vec<u8>| {
+        let (is, was, will) = (&after[name], &old[name], &new[name]);
+        let mut pages = is.1.chunks(4096).zip(was.1.chunks(4096)).zip(will.1.chunks(4096));
+        is.0 == was.0 && is.1.len() == was.1.len() && pages.all(|((is, was), will)| is == was || is == will)
+    };
+    after.keys().eq(old.keys()) && after.keys().all(whole)
 }
 
 /// A small dump, a file that is no image, a link, a directory.
@@ -281,7 +305,8 @@ fn core_files() {
             fs::create_dir(folder.join("out")).unwrap();
         };
         let mut cores = Transaction::of("core files", &["core", "{}/dump", "-o", "{}/out"], prepare);
-        cores.one_by_one = true;
+        cores.fits = one_by_one;
+        cores.optional = &["openat", "pread64", "statx", "readlink", "getdents64"];
         cores.try_all();
     }
 }
@@ -316,7 +341,26 @@ fn crit_decompress() {
 fn flatten() {
     if is_possible() {
         let words = ["flatten", "{}/dump", "--decompress", "-o", "{}/out"];
-        Transaction::of("flatten", &words, compressed).try_all();
+        let mut flatten = Transaction::of("flatten", &words, compressed);
+        // a file whose rights it cannot see is for its owner alone
+        flatten.optional = &["statx"];
+        flatten.try_all();
+    }
+}
+
+#[test]
+fn dedup() {
+    if is_possible() {
+        // the dump has all pages that its parent has
+        let prepare = |folder: &Path| {
+            let dump = folder.join("dump");
+            copy(&corpus::data().join("tree"), &dump);
+            copy(&dump, &folder.join("base"));
+            std::os::unix::fs::symlink("../base", dump.join("parent")).unwrap();
+        };
+        let mut dedup = Transaction::of("dedup", &["dedup", "{}/dump"], prepare);
+        dedup.fits = page_by_page;
+        dedup.try_all();
     }
 }
 
@@ -357,27 +401,40 @@ fn a_directory_is_replaced() {
     }
 }
 
+/// A change.
+type Meanwhile = fn(&Path);
+/// What somebody else may do to a dump.
+const CHANGES: [(&str, Meanwhile); 5] = [
+    ("added", |dump| fs::write(dump.join("added"), "").unwrap()),
+    ("removed", |dump| fs::remove_file(dump.join("mm-100.img")).unwrap()),
+    ("grown", |dump| {
+        let mut file = fs::OpenOptions::new().append(true).open(dump.join("pages-1.img")).unwrap();
+        file.write_all(b"more").unwrap();
+    }),
+    ("cut", |dump| fs::File::options().write(true).open(dump.join("pages-1.img")).unwrap().set_len(100).unwrap()),
+    ("replaced", |dump| {
+        fs::copy(dump.join("mm-100.img"), dump.join("mm-new")).unwrap();
+        fs::rename(dump.join("mm-new"), dump.join("mm-100.img")).unwrap();
+    }),
+];
+
+/// Whether there is something that will take the place of something.
+fn is_staged(folder: &Path) -> bool {
+    let names = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    names(folder).iter().any(|name| name.ends_with(".tmp"))
+        || names(&folder.join("dump")).iter().any(|name| name == STAGED)
+}
+
 /// Somebody changes the directory while it is replaced: before the last look at it, and after.
 #[test]
 fn what_somebody_else_changes_meanwhile() {
     if !is_possible() {
         return;
     }
-    type Meanwhile = fn(&Path);
-    let changes: [(&str, Meanwhile); 5] = [
-        ("added", |dump| fs::write(dump.join("added"), "").unwrap()),
-        ("removed", |dump| fs::remove_file(dump.join("mm-100.img")).unwrap()),
-        ("grown", |dump| {
-            let mut file = fs::OpenOptions::new().append(true).open(dump.join("pages-1.img")).unwrap();
-            file.write_all(b"more").unwrap();
-        }),
-        ("cut", |dump| fs::File::options().write(true).open(dump.join("pages-1.img")).unwrap().set_len(100).unwrap()),
-        ("replaced", |dump| {
-            fs::copy(dump.join("mm-100.img"), dump.join("mm-new")).unwrap();
-            fs::rename(dump.join("mm-new"), dump.join("mm-100.img")).unwrap();
-        }),
-    ];
-    for (what, change) in changes {
+    for (what, change) in CHANGES {
         for (call, started_in) in [("syncfs", "/"), ("renameat2", "/"), ("syncfs", "dump")] {
             let of = Transaction::of_helper("changed meanwhile", started_in, "{}/dump", |folder| drop(dump(folder)));
             let (folder, program) = of.fresh();
@@ -385,7 +442,7 @@ fn what_somebody_else_changes_meanwhile() {
             let output: Output = thread::scope(|scope| {
                 let running = scope.spawn(|| program.injected(&step, "delay_enter=400000"));
                 // it has begun when there is another directory, and all is written soon after
-                let has_begun = || without_left(&state(folder.path())).1;
+                let has_begun = || is_staged(folder.path());
                 (0..2000).take_while(|_| !has_begun()).for_each(|_| thread::sleep(Duration::from_millis(2)));
                 thread::sleep(Duration::from_millis(150));
                 change(&folder.path().join("dump"));
@@ -403,6 +460,102 @@ fn what_somebody_else_changes_meanwhile() {
             INTERRUPTED.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Somebody changes what is converted while it is read. What comes of it is complete, or nothing comes of it.
+#[test]
+fn a_source_that_changes_meanwhile() {
+    if !is_possible() {
+        return;
+    }
+    for (what, change) in CHANGES {
+        for target in ["out.criu", "out"] {
+            let words = ["convert", "{}/dump", "--to", "v2", "-o", &format!("{{}}/{target}")];
+            let words = if target == "out" { &words[..] } else { &[words[0], words[1], words[4], words[5]] };
+            let of = Transaction::of("a source that changes", words, |folder| drop(dump(folder)));
+            let (_folder, program) = of.fresh();
+            let log = program.log();
+            // when the memory's map is opened, and when its content is
+            let opened = log.iter().filter_map(|line| call(line)).filter(|(_, name, _)| *name == "openat");
+            let opened = (1u32..).zip(opened).filter(|(_, (_, _, arguments))| {
+                arguments.contains("/dump/mm-100.img") || arguments.contains("/dump/pages-1.img")
+            });
+            let numbers: Vec<u32> = opened.map(|(number, _)| number).collect();
+            assert!(numbers.len() > 1, "{log:?}");
+            for number in numbers {
+                let (folder, program) = of.fresh();
+                let step = Step { call: "openat".to_owned(), number, only_first_thread: true };
+                let output: Output = thread::scope(|scope| {
+                    let running = scope.spawn(|| program.injected(&step, "delay_enter=60000"));
+                    thread::sleep(Duration::from_millis(40));
+                    change(&folder.path().join("dump"));
+                    running.join().unwrap()
+                });
+                INTERRUPTED.fetch_add(1, Ordering::Relaxed);
+                let place = format!("{what} before the open number {number}: {output:?}");
+                let out = folder.path().join(target);
+                match output.status.code() {
+                    Some(0) => {
+                        let back = folder.path().join("back");
+                        plainly(&["convert", out.to_str().unwrap(), "--to", "v1", "-o", back.to_str().unwrap()]);
+                    }
+                    Some(2) => assert!(!out.exists(), "{place}"),
+                    _ => panic!("{place}"),
+                }
+                // a map that became shorter ends the program at once
+                if String::from_utf8_lossy(&output.stderr).contains("shrank") {
+                    program.run();
+                }
+                assert!(!without_left(&state(folder.path())).1, "{place}");
+            }
+        }
+    }
+}
+
+/// A dump in a layer of a container's file system: no directory of it can be exchanged, and links have other numbers.
+#[test]
+fn overlays() {
+    let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        oracle::skipped("no file system may be mounted here: no overlay is tried");
+        return;
+    }
+    let folder = in_memory();
+    ["lower", "layer", "merged"].iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
+    let dump = dump(&folder.path().join("lower"));
+    // once with both layers on one file system, once not
+    let script = "set -e; cd \"$1\"; [ $2 = one ] || mount -t tmpfs none layer; mkdir layer/upper layer/work\n\
+        mount -t overlay overlay -o lowerdir=lower,upperdir=layer/upper,workdir=layer/work merged || exit 77\n\
+        $3 crit compress merged/dump; $3 crit decompress --in-place merged/dump; rm -r layer/work\n\
+        ls -A merged; cd merged/dump; ls -A; for kept in *.bak; do cmp $kept ../../lower/dump/${kept%.bak}; rm $kept; done\n\
+        diff -r -x inventory.img . ../../lower/dump && echo same";
+    for layers in ["one", "two"] {
+        let words = ["-m", "sh", "-c", script, "sh", folder.path().to_str().unwrap(), layers, PROGRAM];
+        let output = Command::new("unshare").args(words).output().unwrap();
+        if output.status.code() == Some(77) {
+            oracle::skipped("no overlay may be mounted here");
+            return;
+        }
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.ends_with("same\n") && !said.contains(".icecore"), "{output:?}");
+        fs::read_dir(folder.path().join("layer"))
+            .unwrap()
+            .flatten()
+            .for_each(|left| fs::remove_dir_all(left.path()).unwrap());
+    }
+    assert!(dump.exists());
+}
+
+#[test]
+fn check_tells_of_a_journal() {
+    let folder = in_memory();
+    let dump = dump(folder.path());
+    plainly(&["check", dump.to_str().unwrap()]);
+    fs::write(dump.join(JOURNAL), "icecore journal 1\0put\0mm-100.img\0end").unwrap();
+    let output = Command::new(PROGRAM).args(["check", "--json", dump.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("\"writing-interrupted\""), "{output:?}");
+    assert!(said.contains("\".icecore-journal\""), "{said}");
 }
 
 /// File systems of every size up to one that is large enough; the target in it, or the whole of it.

@@ -394,6 +394,22 @@ fn blocks_stay_where_they_are_whole() {
 }
 
 #[test]
+fn pages_in_holes_are_told_of() {
+    let root = scratch();
+    let chain = vec![vec![(0, Store::Parent(4))], vec![(0, Store::Plain(content(2, 4)))]];
+    let dir = write(root.path(), &chain, 7);
+    let file = fs::OpenOptions::new().write(true).open(root.path().join("1/pages-2.img")).unwrap();
+    let how = rustix::fs::FallocateFlags::PUNCH_HOLE | rustix::fs::FallocateFlags::KEEP_SIZE;
+    rustix::fs::fallocate(&file, how, 0, 2 * PAGE as u64).unwrap();
+    let flattened = made(&dir, &root.path().join("whole"), false).unwrap();
+    assert!(
+        flattened.notes.iter().any(|note| note.contains("1 stretches of pages lie in holes")),
+        "{:?}",
+        flattened.notes
+    );
+}
+
+#[test]
 fn a_whole_pre_dump_can_be_a_parent() {
     let root = scratch();
     let chain = vec![

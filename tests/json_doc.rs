@@ -41,10 +41,13 @@ fn written(verb: &str) -> BTreeSet<String> {
         match verb {
             "core" => command.arg("-o").arg(target.path()),
             "convert" => command.arg("-o").arg(target.path().join("it.criu")),
+            "flatten" => command.arg("-o").arg(target.path().join("whole")),
             _ => &mut command,
         };
         let output = command.output().unwrap();
-        assert!(output.status.success(), "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
+        // this machine may lack what a dump needs
+        let is_done = output.status.success() || (options == "--here" && output.status.code() == Some(1));
+        assert!(is_done, "{verb} {}: {}", dump.display(), String::from_utf8_lossy(&output.stderr));
         keys(&serde_json::from_slice(&output.stdout).unwrap(), &mut found);
     }
     found
@@ -66,8 +69,13 @@ fn every_key_is_documented() {
         ("search a --max 50", &["search"]),
         ("search a --count", &["search"]),
         ("strings --min 20", &["strings"]),
+        ("check", &["check"]),
+        ("check --here", &["check"]),
+        ("check --digest", &["check"]),
+        ("check --v1", &["check"]),
         ("core", &["core"]),
         ("convert", &["convert"]),
+        ("flatten", &["flatten"]),
     ] {
         let found = written(verb);
         assert!(found.len() > 2, "{verb} wrote next to nothing");
@@ -127,6 +135,7 @@ fn every_documented_row_exists() {
         ("strings", &[" --min 20"]),
         ("core", &[""]),
         ("convert", &[""]),
+        ("flatten", &[""]),
     ] {
         let found: BTreeSet<_> = options.iter().flat_map(|options| written(&format!("{verb}{options}"))).collect();
         let rows = section(&page, verb).lines().filter(|line| line.starts_with("| `"));

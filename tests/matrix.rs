@@ -16,7 +16,7 @@ use icecore::tool::convert::pages::{Compression, PageOptions};
 use icecore::tool::convert::{Convert, Target, convert};
 
 /// What is said before the name of the dump, and the name of the golden file.
-const VERBS: [(&[&str], &str); 28] = [
+const VERBS: [(&[&str], &str); 31] = [
     (&["info"], "info.txt"),
     (&["info", "--json"], "info.json"),
     (&["ps"], "ps.txt"),
@@ -41,6 +41,9 @@ const VERBS: [(&[&str], &str); 28] = [
     (&["mounts"], "mounts.txt"),
     (&["mounts", "--ndjson"], "mounts.ndjson"),
     (&["sockets", "--json", "--no-map"], "sockets.json"),
+    (&["check"], "check.txt"),
+    (&["check", "--deep", "--json"], "check.json"),
+    (&["check", "--v1"], "check-v1.txt"),
     (&["search", "--regex", r"(?-u)[a-z]+\.so\.\d", "--max", "12"], "search.txt"),
     (&["search", "--hex", "7f 45 4c 46 ?? 01", "--ndjson", "--pid", "FIRST"], "search.ndjson"),
     (&["search", "--hex", "00 00 01", "--count", "--json", "--prot", "w"], "search-count.json"),
@@ -146,8 +149,8 @@ fn every_question_on_version_2() {
                 // files are others there, and zero pages are not stored: they are not counted with those that are,
                 // and hexdumps, which stop saying "the same" where a run ends, stop elsewhere
                 match row[0] {
-                    "info" if form != "bundle" => {}
-                    "info" | "pages" | "mem" => {
+                    "info" | "check" if form != "bundle" => {}
+                    "info" | "check" | "pages" | "mem" => {
                         problems.extend(compare(output, &golden.join(format!("v2-{file}")), &place));
                     }
                     _ if is_blessing() => {}

@@ -17,7 +17,8 @@ fn look(dump: &Checkpoint, options: &Check) -> (Vec<Finding>, bool) {
     let mut found = Collect::default();
     let checked = check_open(dump, options, &mut found, (&Silent, &Cancel::default())).expect("nothing can fail here");
     let worse = checked.errors + checked.warnings;
-    assert_eq!(checked.errors + checked.warnings + checked.notes, found.rows.len() as u64);
+    // many of one kind in one image are told together
+    assert!(checked.errors + checked.warnings + checked.notes >= found.rows.len() as u64);
     assert_eq!(checked.is_whole, worse == 0);
     for finding in &found.rows {
         assert!(!finding.what.is_empty() && !finding.rule.is_empty());

@@ -39,7 +39,8 @@ impl Likeness {
     }
 
     /// Makes another file like it, as far as this process may. Its content has to be complete: writing changes times, and
-    /// takes rights away. Where the group cannot be kept, its rights are not given to another one.
+    /// takes rights away. Where the group cannot be kept, another one gets
+    /// the rights of everybody.
     ///
     /// Errors: the system refused; but for the owner, whom only root may change, and attributes that are not for everybody.
     pub fn give(&self, file: &File, path: &Path) -> Result<()> {
@@ -51,7 +52,7 @@ impl Likeness {
             // rights to run as its owner go only to the owner
             self.mode & 0o2777
         } else {
-            self.mode & 0o707
+            (self.mode & 0o707) | ((self.mode & 0o007) << 3)
         };
         for (name, value) in &self.attributes {
             match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {

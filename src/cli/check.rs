@@ -9,7 +9,7 @@ use super::args::Dump;
 use super::out::{Format, Out};
 use super::progress::Bar;
 use super::table::Style;
-use super::{Outcome, digest, interrupt};
+use super::{Outcome, digest, interrupt, wishes};
 use crate::base::name::harmless;
 use crate::base::report::{Cancel, Card, Cell, Progress, Rows};
 use crate::base::{Error, Result};
@@ -28,6 +28,10 @@ pub(crate) struct CheckDump {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     #[arg(conflicts_with_all = ["deep", "here"])]
     digest: Option<PathBuf>,
+    /// Measure what CRIU's wiki complains about in version 1 of the format, and how version 2 answers it, and look no
+    /// further
+    #[arg(long, conflicts_with_all = ["deep", "here", "digest", "verify"])]
+    v1: bool,
     /// Compare the files with the digests in FILE, and look no further
     #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "here", "digest"])]
     verify: Option<PathBuf>,
@@ -39,6 +43,9 @@ pub(crate) struct CheckDump {
 pub(super) fn check(options: &CheckDump) -> Result<Outcome> {
     if let Some(file) = &options.digest {
         return digest::write(&options.dump, file);
+    }
+    if options.v1 {
+        return wishes::show(&options.dump);
     }
     let check = Check { read: options.dump.read.options(), deep: options.deep, here: options.here };
     let (bar, cancel) = (Bar::new(), Cancel::default());

@@ -48,7 +48,7 @@ pub(super) fn dedup(options: &DedupChain) -> Result<Outcome> {
         (0, _) => remark("it has no parent: there is nothing to free"),
         (_, 0) => remark("the dumps of the chain have no page twice: there is nothing to free"),
         _ if options.dry_run => remark(&format!("would free {room}; the ancestors could then not be restored alone")),
-        _ => remark(&format!("{room} are free; the ancestors can no longer be restored alone, the dump can")),
+        _ => remark(&format!("freed {room}; the ancestors can no longer be restored alone, the dump can")),
     }
     Ok(outcome)
 }

@@ -29,6 +29,7 @@ mod range;
 mod search;
 mod show;
 mod table;
+mod wishes;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};

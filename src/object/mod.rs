@@ -8,6 +8,7 @@ mod look;
 pub mod oddities;
 pub mod references;
 pub mod schema;
+pub mod tally;
 pub mod upgrade;
 pub mod visit;
 

@@ -126,8 +126,12 @@ impl Source for Dir {
 
     fn parent(&self) -> Result<Option<Arc<dyn Source>>> {
         let link = self.path.join(PARENT);
-        if std::fs::symlink_metadata(&link).is_err() {
-            return Ok(None);
+        match std::fs::symlink_metadata(&link) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(Error::io("cannot look for a parent dump", error).in_image(self.name.clone()));
+            }
         }
         let ancestors = self.chain.len().saturating_sub(1);
         if u32::try_from(ancestors).is_ok_and(|ancestors| ancestors >= self.limits.parents) {

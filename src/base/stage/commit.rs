@@ -38,6 +38,7 @@ impl Stage {
         let Some(old) = &self.old else { return Ok(()) };
         match seen(at) {
             Ok(now) if now == *old => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error("cannot list", error)),
             _ => Err(Error::usage("was changed by somebody else meanwhile; it is left as it is")
                 .in_image(self.target.to_string_lossy())),
         }
@@ -100,25 +101,20 @@ impl Stage {
     }
 
     fn by_journal(mut self) -> Result<()> {
-        let old = self.old.take().unwrap_or_default();
-        let mut journal = Journal::between(&self.path, &old, self.is_whole)
-            .map_err(|error| self.error("cannot say what changes", error))?;
+        let old = self.old.as_deref().unwrap_or_default();
+        let links = self.is_whole.then_some(self.links.as_slice());
+        let mut journal =
+            Journal::between(&self.path, old, links).map_err(|error| self.error("cannot say what changes", error))?;
         // one that a thread left behind is refused where it is asked for
         journal.gone.append(self.gone.get_mut().unwrap_or_else(PoisonError::into_inner));
         journal.keep.append(self.kept.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let written = journal.write(&self.target);
-        let written = written.and_then(|()| {
-            let synced = self.lasting();
-            if synced.is_err() {
-                // not in force yet as far as anybody knows; it must not be later on
-                fs::remove_file(self.target.join(JOURNAL))?;
-            }
-            synced
-        });
-        if let Err(error) = written {
+        let enforced = journal.write(&self.target).map_err(|error| self.error("cannot write the journal", error));
+        // the last look before nothing can be taken back any more
+        let enforced = enforced.and_then(|()| self.compare(&self.target)).and_then(|()| self.enforce());
+        if let Err(error) = enforced {
             let _ = fs::remove_file(self.target.join(JOURNAL_NEW));
             self.is_done = fs::symlink_metadata(self.target.join(JOURNAL)).is_ok();
-            return Err(self.error("cannot write the journal", error));
+            return Err(error);
         }
         self.is_done = true;
         journal.carry_out(&self.target).map_err(|error| {
@@ -127,8 +123,16 @@ impl Stage {
         })
     }
 
-    /// Makes the name of the journal last.
-    fn lasting(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.directory)?)
+    /// Puts the journal in force, for good.
+    fn enforce(&self) -> Result<()> {
+        let enforced = Journal::enforce(&self.target).and_then(|()| {
+            let synced = rustix::fs::syncfs(&self.directory);
+            if synced.is_err() {
+                // as far as anybody knows it is not in force; it must not be later on
+                fs::remove_file(self.target.join(JOURNAL))?;
+            }
+            Ok(synced?)
+        });
+        enforced.map_err(|error| self.error("cannot put the journal in force", error))
     }
 }

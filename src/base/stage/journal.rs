@@ -32,12 +32,18 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// What leads from what the directory holds to what is staged. Without `is_whole`, what is not staged stays.
+    /// What leads from what the directory holds to what is staged. `links` are the further names of its files as they
+    /// were made: on an overlay they have other numbers than the files. Without them, what is not staged stays.
     ///
     /// Errors: it cannot be listed; there is a directory where a file was, or a file where a directory was.
-    pub(super) fn between(staged: &Path, old: &[Seen], is_whole: bool) -> io::Result<Self> {
+    pub(super) fn between(staged: &Path, old: &[Seen], links: Option<&[Seen]>) -> io::Result<Self> {
         let new = seen(staged)?;
         let old: BTreeMap<&Path, &Seen> = old.iter().map(|seen| (seen.name.as_path(), seen)).collect();
+        let is_link = |seen: &Seen| {
+            let links = links.unwrap_or_default();
+            let at = links.binary_search_by(|link| link.name.as_path().cmp(&seen.name));
+            at.ok().and_then(|at| links.get(at)).is_some_and(|link| link.inode == seen.inode)
+        };
         let mut journal = Self::default();
         let mut covered: Option<&Path> = None;
         for seen in &new {
@@ -56,11 +62,11 @@ impl Journal {
                         seen.name.display()
                     )));
                 }
-                Some(before) if before.is_directory || before.inode == seen.inode => {}
+                Some(before) if before.is_directory || before.inode == seen.inode || is_link(seen) => {}
                 Some(_) => journal.put.push(seen.name.clone()),
             }
         }
-        if is_whole {
+        if links.is_some() {
             let names: BTreeMap<&Path, ()> = new.iter().map(|seen| (seen.name.as_path(), ())).collect();
             let gone = old.keys().filter(|name| !names.contains_key(**name)).rev();
             journal.gone = gone.map(|name| name.to_path_buf()).collect();
@@ -68,7 +74,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Writes the journal and gives it its name: the change is made.
+    /// Writes the journal; it is not in force yet.
     pub(super) fn write(&self, target: &Path) -> io::Result<()> {
         let mut bytes = FIRST.to_vec();
         for (what, names) in [(&b"keep"[..], &self.keep), (b"put", &self.put), (b"gone", &self.gone)] {
@@ -84,8 +90,12 @@ impl Journal {
         let new = target.join(JOURNAL_NEW);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(new, target.join(JOURNAL))
+        file.sync_all()
+    }
+
+    /// Gives the journal its name: the change is made.
+    pub(super) fn enforce(target: &Path) -> io::Result<()> {
+        fs::rename(target.join(JOURNAL_NEW), target.join(JOURNAL))
     }
 
     /// The journal that was left in a directory, if there is one.
@@ -214,6 +224,8 @@ mod tests {
             gone: paths(&["put", "d"]),
         };
         journal.write(around.path()).unwrap();
+        assert_eq!(Journal::read(around.path()).unwrap(), None);
+        Journal::enforce(around.path()).unwrap();
         assert_eq!(Journal::read(around.path()).unwrap(), Some(journal));
     }
 

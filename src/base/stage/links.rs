@@ -1,10 +1,11 @@
 //! A directory with the files of another one, as further names of the same files.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
+use super::is_mount;
 use super::seen::Seen;
 use crate::base::alike::Likeness;
 use crate::base::left;
@@ -15,6 +16,10 @@ pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
     for seen in all {
         let (old, new) = (from.join(&seen.name), to.join(&seen.name));
         if seen.is_directory {
+            // another directory would not have what is mounted there
+            if is_mount(&old) {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
             fs::DirBuilder::new().mode(0o700).create(&new)?;
             alike(&left::open_directory(&old)?, &left::open_directory(&new)?)?;
             continue;
@@ -36,5 +41,9 @@ pub(super) fn fill(from: &Path, to: &Path, all: &[Seen]) -> io::Result<()> {
 pub(super) fn alike(old: &File, new: &File) -> io::Result<()> {
     let name = Path::new("the new directory");
     // what the system said matters here: another way may be open
-    Likeness::of(old, name).and_then(|like| like.give(new, name)).map_err(|error| error.into_io())
+    Likeness::of(old, name).and_then(|like| like.give(new, name)).map_err(|error| error.into_io())?;
+    let (old, new) = (old.metadata()?, new.metadata()?);
+    let belongs = |meta: &Metadata| (meta.uid(), meta.gid(), meta.mode());
+    // one of somebody else cannot be replaced, only changed
+    if belongs(&old) == belongs(&new) { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
 }

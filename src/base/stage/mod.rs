@@ -53,6 +53,8 @@ pub struct Stage {
     is_replace: bool,
     /// Whether all files that stay are in it.
     is_whole: bool,
+    /// What it held then.
+    links: Vec<Seen>,
     /// Where not: which go, and which are kept under another name.
     gone: Mutex<Vec<PathBuf>>,
     kept: Mutex<Vec<PathBuf>>,
@@ -116,6 +118,7 @@ impl Stage {
             old: None,
             is_replace: false,
             is_whole: true,
+            links: Vec::new(),
             gone: Mutex::default(),
             kept: Mutex::default(),
             directory,
@@ -150,20 +153,35 @@ impl Stage {
         });
         let (path, road, directory, is_whole) =
             begun.map_err(|error| failed(&target, "cannot make a directory for what is written", error))?;
-        Ok(Self {
+        let mut stage = Self {
             target,
             path,
             road,
             old: Some(old),
             is_replace,
             is_whole,
+            links: Vec::new(),
             gone: Mutex::default(),
             kept: Mutex::default(),
             directory,
             _lock: Some(lock),
             made: None,
             is_done: false,
-        })
+        };
+        stage.settled()?;
+        Ok(stage)
+    }
+
+    /// Looks at the old directory once more: an overlay gives files that get a further name other numbers.
+    fn settled(&mut self) -> Result<()> {
+        let now = seen(&self.target).map_err(|error| self.error("cannot list", error))?;
+        self.links = seen(&self.path).map_err(|error| self.error("cannot list", error))?;
+        let old = self.old.replace(now);
+        let mut both = old.iter().flatten().zip(self.old.iter().flatten());
+        if old.as_ref().map(Vec::len) != self.old.as_ref().map(Vec::len) || both.any(|(old, now)| !old.is_as(now)) {
+            return Err(Error::usage("was changed by somebody else meanwhile").in_image(self.target.to_string_lossy()));
+        }
+        Ok(())
     }
 
     /// Makes the directory that is written, like the one it replaces and with all its files.
@@ -294,14 +312,22 @@ fn failed(target: &Path, what: &'static str, error: io::Error) -> Error {
 /// Whether another directory may take this one's place: it is no mount point, and the program was not started in it (a
 /// shell would be left in a directory that is gone).
 fn can_be_renamed(target: &Path) -> bool {
-    let is_mount = rustix::fs::statx(CWD, target, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
-        .map(|stat| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
-    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev());
-    let is_mount = is_mount.unwrap_or_else(|_| device(target).ok() != device(parent(target)).ok());
     // the directory around the root is the root
     let has_name = target.file_name().is_some();
     let starts_here = std::env::current_dir().is_ok_and(|here| here.starts_with(target));
-    has_name && !is_mount && !starts_here
+    has_name && !is_mount(target) && !starts_here
+}
+
+/// Whether a file system is mounted on a directory.
+fn is_mount(directory: &Path) -> bool {
+    let stat = rustix::fs::statx(CWD, directory, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
+    let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+    match stat {
+        Ok(stat) if stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
+            stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+        }
+        _ => device(directory) != device(parent(directory)),
+    }
 }
 
 /// Whether it can be done another way: this one is not allowed here, or the file system has it not.

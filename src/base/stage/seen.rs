@@ -22,6 +22,14 @@ pub(super) struct Seen {
     modified: (i64, i64),
 }
 
+impl Seen {
+    /// Whether it is the same but for its number.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        (&self.name, self.is_directory, self.size, self.modified)
+            == (&other.name, other.is_directory, other.size, other.modified)
+    }
+}
+
 /// All that a directory holds, sorted by name, without what a [`Stage`](super::Stage) keeps there.
 pub(super) fn seen(directory: &Path) -> io::Result<Vec<Seen>> {
     let mut all = Vec::new();

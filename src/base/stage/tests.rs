@@ -219,11 +219,13 @@ fn a_journal_that_was_left() {
             let mut stage = replacing(&target, way);
             change(&stage);
             let old = stage.old.take().unwrap();
-            let mut journal = journal::Journal::between(&stage.path, &old, stage.is_whole).unwrap();
+            let mut journal =
+                journal::Journal::between(&stage.path, &old, stage.is_whole.then_some(stage.links.as_slice())).unwrap();
             journal.gone.append(stage.gone.get_mut().unwrap());
             journal.keep.append(stage.kept.get_mut().unwrap());
             stage.is_done = true;
             journal.write(&target).unwrap();
+            journal::Journal::enforce(&target).unwrap();
             drop(stage);
             // as far as it got
             let staged = target.join(STAGED);
@@ -274,6 +276,7 @@ fn a_stage_that_is_a_link() {
     std::os::unix::fs::symlink(&elsewhere, target.join(STAGED)).unwrap();
     let journal = journal::Journal { put: vec!["a".into()], ..journal::Journal::default() };
     journal.write(&target).unwrap();
+    journal::Journal::enforce(&target).unwrap();
     Stage::recover(&target).unwrap_err();
     fs::remove_file(target.join(JOURNAL)).unwrap();
     assert_eq!(Stage::recover(&target).unwrap(), Recovered::Undone);

@@ -94,7 +94,7 @@ fn usual<'a>(of: Of<'_>, given: Given<'a>, room: &mut Room) -> Result<Object<'a>
 }
 
 /// As the V2 fields that can be said, and the V1 message beside them; its payload as it is.
-fn raw<'a>(of: Of<'_>, given: Given<'a>, room: &mut Room) -> Result<Object<'a>> {
+pub(super) fn raw<'a>(of: Of<'_>, given: Given<'a>, room: &mut Room) -> Result<Object<'a>> {
     let name = if of.kind == Kind::Files { files::UNION } else { of.kind.message_name(u64::from(!given.is_first)) };
     let (table, ty) = table(name)?;
     let message = match changed(of, given) {

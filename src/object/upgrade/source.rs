@@ -17,6 +17,7 @@ use crate::base::{Error, Limits, Result};
 use crate::image::Kind;
 use crate::object::upgrade::container::{self, CheckpointHead};
 use crate::object::upgrade::image::{Context, Rec, down_image, session};
+use crate::object::upgrade::kept;
 use crate::object::upgrade::names::{fit, safe};
 use crate::object::upgrade::pagemap;
 use crate::source::Source;
@@ -223,6 +224,24 @@ impl V1Files {
                 .in_image(shown())
                 .hint("icecore mem shows memory, and icecore convert makes the files of version 1")),
         }
+    }
+
+    /// The entries of a file whose original bytes are kept and are not what the object beside them says, with the
+    /// offset of its record: the first thousand.
+    ///
+    /// Errors: there is no such file; its image is broken.
+    pub fn odd_originals(&self, name: &str) -> Result<Vec<(u64, u64)>> {
+        let Place::Image(kind, id) = self.find(name.as_bytes())?.place else { return Ok(Vec::new()) };
+        let mut odd = Vec::new();
+        if !matches!(kind, Kind::Pagemap | Kind::PagemapShmem) {
+            let context = self.partial.get_or_init(|| context(&self.bundle).partial());
+            kept::odd(kind, id, &mut records(&self.bundle, kind, id), context, |index, at| {
+                if odd.len() < 1000 {
+                    odd.push((index, at));
+                }
+            })?;
+        }
+        Ok(odd)
     }
 
     /// How many of the files are images.

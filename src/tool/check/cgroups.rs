@@ -25,13 +25,14 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
         let mut first: Option<Vec<&[u8]>> = None;
         for (position, set) in look.inners("sets").enumerate() {
             subject.go_on()?;
+            let is_criu = set.word("id") == root;
             let mut members: Vec<&[u8]> = Vec::new();
             for (number, member) in set.inners("ctls").enumerate() {
                 let Some(controller) = member.bytes("name") else { continue };
                 members.push(controller);
                 let field = format!("sets[{position}].ctls[{number}]");
                 // CRIU's own set is where tasks are already
-                if set.word("id") != root && !controllers.contains(controller) {
+                if !is_criu && !controllers.contains(controller) {
                     let what = format!("expected hierarchy \"{}\" among the controllers, found none", name(controller));
                     let advice = "CRIU cannot move tasks into the set and gives up";
                     findings.add(spot.field(&field, Finding::error("cgroup-controller", what).advice(advice)))?;

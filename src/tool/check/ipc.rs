@@ -1,6 +1,6 @@
 //! System V IPC: numbers and keys that are one object's, and content that the kernel takes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::Entry;
 use crate::base::Result;
@@ -17,6 +17,7 @@ const MESSAGE: u64 = 8192;
 const SEMAPHORE: u16 = 32767;
 
 pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut Checked) -> Result<()> {
+    let limits = limits(subject, findings)?;
     for kind in [Kind::IpcnsShm, Kind::IpcnsMsg, Kind::IpcnsSem] {
         for name in subject.dump.images_of(kind) {
             let Some(image) = findings.ok("entry", subject.dump.open_image(name))? else { continue };
@@ -34,8 +35,11 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
                     twice(spot, "desc.key", what, findings)?;
                 }
                 match kind {
-                    Kind::IpcnsShm => segment(spot, &look, findings),
-                    Kind::IpcnsMsg => queue(spot, &look, entry, findings),
+                    Kind::IpcnsShm => {
+                        content(subject, spot, &look, id, findings)?;
+                        segment(spot, &look, findings)
+                    }
+                    Kind::IpcnsMsg => queue(spot, &look, entry, limits.get(&name.id).copied(), findings),
                     _ => semaphores(spot, &look, entry, findings),
                 }
             })?;
@@ -46,6 +50,17 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
 
 fn twice(spot: Spot<'_>, field: &str, what: String, findings: &mut Findings<'_>) -> Result<()> {
     findings.add(spot.field(field, Finding::error("ipc-twice", what).advice("the kernel refuses to make the second")))
+}
+
+/// The pages of a segment, where they are not behind its entry.
+fn content(subject: &Subject<'_>, spot: Spot<'_>, look: &Look<'_>, id: u32, findings: &mut Findings<'_>) -> Result<()> {
+    if look.flag("in_pagemaps") && !subject.dump.has(Kind::PagemapShmem, u64::from(id)) {
+        let name = Kind::PagemapShmem.file_name(u64::from(id)).unwrap_or_default();
+        let what = format!("expected its content in {name}, found no such image");
+        let finding = Finding::error("ipc-content", what).advice("CRIU refuses the dump: the content is lost");
+        findings.add(spot.field("in_pagemaps", finding))?;
+    }
+    Ok(())
 }
 
 fn segment(spot: Spot<'_>, look: &Look<'_>, findings: &mut Findings<'_>) -> Result<()> {
@@ -59,7 +74,27 @@ fn segment(spot: Spot<'_>, look: &Look<'_>, findings: &mut Findings<'_>) -> Resu
     }
 }
 
-fn queue(spot: Spot<'_>, look: &Look<'_>, entry: &Entry<'_>, findings: &mut Findings<'_>) -> Result<()> {
+/// Of each namespace, how many bytes a new queue has room for.
+fn limits(subject: &Subject<'_>, findings: &mut Findings<'_>) -> Result<HashMap<u64, u64>> {
+    let mut limits = HashMap::new();
+    for name in subject.dump.images_of(Kind::IpcVar) {
+        let Some(image) = findings.ok("entry", subject.dump.open_image(name))? else { continue };
+        spot::each(&image, |_, look, _| {
+            limits.extend(look.number("msg_ctlmnb").map(|most| (name.id, most)));
+            Ok(())
+        })?;
+    }
+    Ok(limits)
+}
+
+/// `limit` is what CRIU makes a queue with; it does not set the queue's own.
+fn queue(
+    spot: Spot<'_>,
+    look: &Look<'_>,
+    entry: &Entry<'_>,
+    limit: Option<u64>,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
     let Some(schema) = Message::by_name("ipc_msg") else { return Ok(()) };
     let room = look.number("qbytes").unwrap_or(0);
     let mut bytes = 0u64;
@@ -79,12 +114,17 @@ fn queue(spot: Spot<'_>, look: &Look<'_>, entry: &Entry<'_>, findings: &mut Find
             findings.add(spot.mark(finding))?;
         }
     }
-    if bytes > room {
+    if let Some(limit) = limit.filter(|limit| bytes > *limit) {
+        let what = format!("expected at most {limit} bytes of messages, as the namespace allows, found {bytes}");
+        let advice = "CRIU does not restore a queue's own limit, and cannot send all of them: raise kernel.msgmnb before \
+                      the dump";
+        findings.add(spot.field("qbytes", Finding::error("ipc-overfull", what).advice(advice)))
+    } else if bytes > room {
         let what = format!("expected at most {room} bytes of messages, which the queue has room for, found {bytes}");
-        let finding = Finding::error("ipc-overfull", what).advice("CRIU cannot send them all again");
-        findings.add(spot.field("qbytes", finding))?;
+        findings.add(spot.field("qbytes", Finding::warning("ipc-overfull", what)))
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 fn semaphores(spot: Spot<'_>, look: &Look<'_>, entry: &Entry<'_>, findings: &mut Findings<'_>) -> Result<()> {

@@ -15,6 +15,7 @@ mod entries;
 mod files;
 mod finding;
 mod findings;
+mod interrupted;
 mod ipc;
 mod memory;
 mod mounts;
@@ -25,6 +26,7 @@ mod references;
 mod scan;
 mod spot;
 mod tasks;
+mod v1;
 
 use std::path::Path;
 
@@ -33,6 +35,7 @@ pub use digest::{Digest, FileDigest, ItemKind, digest, verify};
 pub use finding::{Finding, Severity};
 use findings::Findings;
 pub use needs::{Need, NeedKind};
+pub use v1::{Wish, wishes};
 
 use crate::base::report::{Cancel, Progress, Rows};
 use crate::base::{Error, ErrorKind, Result};
@@ -75,6 +78,7 @@ type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
 const RULES: &[Rule] = &[
+    interrupted::look,
     entries::look,
     references::look,
     tasks::look,

@@ -18,6 +18,7 @@ use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use rustix::io::Errno;
 
 use crate::base::report::{Cancel, Progress, Rows};
+use crate::base::stage::{Recovered, Stage};
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, Options};
 use chain::{Chain, Levels, Open, Owners};
@@ -64,6 +65,9 @@ pub fn dedup(
 ) -> Result<Deduped> {
     let dump = Checkpoint::open_with(dir, options.read)?;
     let chain = Chain::of(&dump)?;
+    if !options.dry_run {
+        settled(&chain)?;
+    }
     let others = others::find(&chain, &options.read)?;
     let shown = |path: &Path| path.to_string_lossy().into_owned();
     if let (Some(other), false) = (others.first(), options.force || options.dry_run) {
@@ -100,6 +104,19 @@ pub fn dedup(
         out.row(Freed { dump, level, file: name, pages, bytes, allocated, freed })?;
     }
     Ok(done)
+}
+
+/// Whether no directory of the chain was being changed when somebody ended the program that did it.
+fn settled(chain: &Chain) -> Result<()> {
+    for level in 0..chain.dumps.len() {
+        let path = chain.path(level);
+        if Stage::recover(path)? == Recovered::Finished {
+            return Err(Error::usage("an interrupted change of it was finished just now: it is not what was read")
+                .in_image(path.to_string_lossy())
+                .hint("run it again"));
+        }
+    }
+    Ok(())
 }
 
 /// What is spare in each file, by level and name.

@@ -5,6 +5,7 @@
 
 mod entries;
 mod files;
+mod holes;
 mod inventory;
 mod mover;
 mod object;
@@ -111,6 +112,13 @@ pub fn flatten(
         notes.push(format!(
             "{} pages were left to a server of pages and are in no dump: they stay so, and restoring needs that server",
             counts.lazy_pages
+        ));
+    }
+    if survey.holes > 0 {
+        notes.push(format!(
+            "{} stretches of pages lie in holes of ancestors' pages files and are zeros here: if dedup punched them for \
+             another dump, that memory is lost",
+            survey.holes
         ));
     }
     let shown = |path: &Path| path.to_string_lossy().into_owned();

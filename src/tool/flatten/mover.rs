@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::IoSlice;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use crate::base::{Error, Result};
@@ -15,7 +17,9 @@ use crate::tool::flatten::work::Work;
 /// From here on a stretch is moved from file to file: that costs a call for each, and less for each byte.
 const LONG: u64 = 64 << 10;
 /// Bytes that are moved between two looks at the clock.
-const STEP: usize = 32 << 20;
+const STEP: usize = 8 << 20;
+/// Bytes that are handed to the disk together.
+const BEGUN: u64 = 8 << 20;
 /// Bytes and pieces that are written with one call.
 const GATHERED: usize = 1 << 20;
 const PIECES: usize = 512;
@@ -49,7 +53,8 @@ pub(super) struct Mover<'w> {
     /// Bytes that were moved from file to file, and those that were written.
     pub(super) moved: u64,
     pub(super) written: u64,
-    length: u64,
+    /// Up to where the disk has begun to take what was written.
+    begun: u64,
 }
 
 struct Stretch {
@@ -79,7 +84,7 @@ impl<'w> Mover<'w> {
             at: 0,
             moved: 0,
             written: 0,
-            length: 0,
+            begun: 0,
         }
     }
 
@@ -94,7 +99,6 @@ impl<'w> Mover<'w> {
         if length == 0 {
             return Ok(());
         }
-        self.length = self.length.max(at.saturating_add(length));
         if let Some(stretch) = &mut self.stretch
             && stretch.key == key
             && stretch.offset.saturating_add(stretch.length) == offset
@@ -117,7 +121,6 @@ impl<'w> Mover<'w> {
     /// Puts bytes that are in no file at `at`.
     pub(super) fn put(&mut self, bytes: &[u8], at: u64) -> Result<()> {
         self.end_stretch()?;
-        self.length = self.length.max(at.saturating_add(bytes.len() as u64));
         self.room(at, bytes.len())?;
         let from = self.own.len();
         self.own.extend_from_slice(bytes);
@@ -170,6 +173,7 @@ impl<'w> Mover<'w> {
                     stretch.forward(moved as u64);
                     self.moved = self.moved.saturating_add(moved as u64);
                     self.work.did(moved as u64);
+                    self.begin(stretch.at);
                 }
                 Err(Errno::INTR) => {}
                 // other file systems, or one that cannot: from the map
@@ -178,6 +182,16 @@ impl<'w> Mover<'w> {
             }
         }
         Ok(())
+    }
+
+    /// Lets the disk begin with what is written up to `end`: syncing at the end then waits for the rest only.
+    fn begin(&mut self, end: u64) {
+        let length = end.saturating_sub(self.begun);
+        if length >= BEGUN {
+            // pages that are dirty are not dropped, their way to the disk begins
+            let _ = rustix::fs::fadvise(&self.out, self.begun, NonZeroU64::new(length), Advice::DontNeed);
+            self.begun = end;
+        }
     }
 
     /// Makes room for bytes at `at`.
@@ -223,6 +237,7 @@ impl<'w> Mover<'w> {
         }
         self.written = self.written.saturating_add(self.bytes as u64);
         self.work.did(self.bytes as u64);
+        self.begin(self.at);
         self.pieces.clear();
         self.own.clear();
         self.bytes = 0;

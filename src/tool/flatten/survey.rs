@@ -6,6 +6,7 @@ use crate::base::report::Cancel;
 use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, ImageName};
 use crate::image::Kind;
+use crate::tool::flatten::holes::Holes;
 use crate::tool::flatten::object::{Object, Own, Step, What};
 use crate::tool::flatten::report::{Counts, Level};
 
@@ -20,6 +21,8 @@ pub(super) struct Survey {
     pub(super) largest: u64,
     /// Bytes that will be moved for `plans`.
     pub(super) bytes: u64,
+    /// Stretches of pages that lie in holes of ancestors' files.
+    pub(super) holes: u64,
     /// Whether the dump needs no other one, and says so.
     pub(super) is_whole: bool,
 }
@@ -38,6 +41,7 @@ struct Found {
     /// Bytes of pages in its largest block that stays, or 0.
     largest: u64,
     is_known: bool,
+    holes: u64,
 }
 
 impl Survey {
@@ -85,8 +89,9 @@ impl Survey {
                 .hint("each pagemap needs a pages file of its own"));
         }
         let bytes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.bytes));
+        let holes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.holes));
         let plans = found.into_iter().map(|one| one.plan).collect();
-        Ok(Self { plans, counts, keeps, largest, bytes, is_whole })
+        Ok(Self { plans, counts, keeps, largest, bytes, holes, is_whole })
     }
 }
 
@@ -104,7 +109,7 @@ fn keeps(dump: &Checkpoint, version: Option<u32>) -> bool {
 fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts) -> Result<Found> {
     let object = Object::open(dump, name)?;
     let pages = Kind::Pages.file_name(u64::from(object.pages_id)).unwrap_or_default();
-    let (mut bytes, mut largest) = (0u64, 0u64);
+    let (mut bytes, mut largest, mut under, mut holes) = (0u64, 0u64, 0u64, Holes::default());
     let page_size = object.page_size();
     let own = object.walk(keeps, |step| {
         let part = match step {
@@ -125,7 +130,12 @@ fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts) -
             None => counts.zero_pages = counts.zero_pages.saturating_add(part.pages),
         }
         match &part.what {
-            What::Plain(stored) => bytes = bytes.saturating_add(stored.len() as u64),
+            What::Plain(stored) => {
+                bytes = bytes.saturating_add(stored.len() as u64);
+                if object.pages.as_ref().is_some_and(|pages| holes.has(pages, stored)) {
+                    under = under.saturating_add(1);
+                }
+            }
             What::Packed(stored) => {
                 bytes = bytes.saturating_add(stored.len() as u64);
                 counts.unpacked_pages = counts.unpacked_pages.saturating_add(part.pages);
@@ -139,5 +149,6 @@ fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts) -
         }
         Ok(())
     })?;
-    Ok(Found { plan: Plan { name: name.clone(), pages }, own, bytes, largest, is_known: object.pages.is_some() })
+    let holes = under;
+    Ok(Found { holes, plan: Plan { name: name.clone(), pages }, own, bytes, largest, is_known: object.pages.is_some() })
 }

@@ -6,7 +6,7 @@ use crate::base::report::{Cancel, Progress};
 use crate::base::{Error, Result};
 
 /// Bytes between two looks at whether to go on: a power of two, as a whole tree of blocks.
-const PIECE: usize = 32 << 20;
+const PIECE: usize = 128 << 20;
 
 /// How far the work has come.
 pub(super) struct Count<'p> {

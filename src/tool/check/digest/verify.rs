@@ -40,6 +40,7 @@ pub fn verify(
             findings.add(finding.advice("take the list as `check --digest` wrote it"))?;
         }
     }
+    findings.finish()?;
     checked.count(&findings);
     Ok(checked)
 }

@@ -1,6 +1,7 @@
 //! Files that are no images: what was left behind, and what this version does not know.
 
 use crate::base::Result;
+use crate::base::stage::JOURNAL;
 use crate::image::Kind;
 use crate::tool::check::findings::Findings;
 use crate::tool::check::{Finding, Subject};
@@ -10,6 +11,8 @@ const KNOWN: [&str; 3] = ["parent", "descriptors.json", "criu.kdat"];
 
 /// What a file is that is no image.
 enum What {
+    /// What says how the directory is being changed: it is neither the old one nor the new one.
+    Journal,
     /// The work of somebody who was interrupted.
     Leftover(&'static str),
     Backup,
@@ -25,11 +28,13 @@ fn what(file: &str) -> What {
         return if Kind::from_file_name(of).is_some() { What::Backup } else { What::Other };
     }
     let is_hidden = file.starts_with('.');
-    if is_hidden && file.contains(".crit-rollback-") {
+    if file == JOURNAL {
+        What::Journal
+    } else if is_hidden && file.contains(".crit-rollback-") {
         What::Leftover("a copy that crit made to go back to, of an image it was changing")
     } else if is_hidden && file.contains(".crit-") {
         What::Leftover("an image that crit had not finished writing")
-    } else if is_hidden && file.ends_with(".tmp") {
+    } else if is_hidden && (file.ends_with(".tmp") || file.starts_with(JOURNAL)) {
         What::Leftover("a file that icecore had not finished writing")
     } else if KNOWN.contains(&file) || file.ends_with(".log") {
         What::Usual
@@ -47,6 +52,11 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>) -> Result
     let mut others: Vec<&str> = Vec::new();
     for file in files {
         let finding = match what(file) {
+            What::Journal => {
+                let what = "found the journal of a change: some images are as they were, others as they are to be";
+                Finding::error("change-unfinished", what)
+                    .advice("icecore was interrupted: say the same again, and it is finished or taken back first")
+            }
             What::Leftover(what) => Finding::warning("leftover", format!("found {what}: somebody was interrupted"))
                 .advice("see that the images are those you want, then remove it"),
             What::Backup => Finding::note(

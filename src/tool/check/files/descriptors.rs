@@ -10,7 +10,6 @@ use crate::tool::check::spot::Spot;
 /// fs.nr_open where nobody has raised it.
 const NR_OPEN: u32 = 1 << 20;
 
-/// What restoring puts under numbers of its own: it begins below the limit.
 pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<()> {
     for table in &context.tables.tables {
         for pair in table.held.windows(2) {
@@ -30,7 +29,7 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
             let advice = "restoring fails unless fs.nr_open is higher than that: raise it before";
             findings.add(spot(table, held).field("fd", Finding::warning("fd-high", what).advice(advice)))?;
         }
-        above_limit(context, table, findings)?;
+        above_limit(table, findings)?;
     }
     Ok(())
 }
@@ -40,17 +39,13 @@ fn spot<'t>(table: &'t Table, held: &Held) -> Spot<'t> {
 }
 
 /// A task may have lowered its limit after it opened files: nothing is wrong, but nothing new gets such a number.
-fn above_limit(context: &Context<'_>, table: &Table, findings: &mut Findings<'_>) -> Result<()> {
-    let (Some(held), Some(pid)) = (table.held.last(), table.pids.first()) else { return Ok(()) };
-    let core = context.subject.dump.task(*pid).ok().and_then(|task| task.core().ok().flatten());
-    let Some(limit) = core.and_then(|core| core.process.limits.into_iter().find(|limit| limit.name == "nofile")) else {
+fn above_limit(table: &Table, findings: &mut Findings<'_>) -> Result<()> {
+    let (Some(held), Some(pid), Some(limit)) = (table.held.last(), table.pids.first(), table.limit) else {
         return Ok(());
     };
-    match limit.cur {
-        Some(most) if u64::from(held.fd) >= most => {
-            let what = format!("task {pid} may open descriptors below {most}, and has {} open", held.fd);
-            findings.add(spot(table, held).field("fd", Finding::note("fd-above-limit", what)))
-        }
-        _ => Ok(()),
+    if u64::from(held.fd) < limit {
+        return Ok(());
     }
+    let what = format!("task {pid} may open descriptors below {limit}, and has {} open", held.fd);
+    findings.add(spot(table, held).field("fd", Finding::note("fd-above-limit", what)))
 }

@@ -27,8 +27,16 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
     spot::each(&image, |spot, look, entry| {
         one(spot, &look, findings)?;
         // without content nothing is kept under the number
-        if look.number("size").is_some_and(|size| size != 0) {
-            shmids.extend(look.word("shmid").map(|shmid| (shmid, entry.index())));
+        if let Some(shmid) = look.word("shmid").filter(|_| look.number("size").is_some_and(|size| size != 0)) {
+            shmids.push((shmid, entry.index()));
+            let has = [Kind::PagemapShmem, Kind::ShmPagesOld].iter().any(|kind| dump.has(*kind, u64::from(shmid)));
+            if !has {
+                let name = Kind::PagemapShmem.file_name(u64::from(shmid)).unwrap_or_default();
+                let what = format!("expected its content in {name}, found no such image");
+                let finding =
+                    Finding::error("memfd-content", what).advice("CRIU refuses the dump: the content is lost");
+                findings.add(spot.field("shmid", finding))?;
+            }
         }
         match look.number("inode_id") {
             Some(id) if !spot::has(&used, id) => {

@@ -10,6 +10,7 @@ mod epoll;
 mod ghosts;
 mod locks;
 mod memfd;
+mod mounts;
 mod pipes;
 mod regular;
 mod remaps;
@@ -32,7 +33,8 @@ struct Context<'s> {
     subject: &'s Subject<'s>,
     roll: &'s Roll,
     tables: Tables,
-    namespaces: special::Namespaces,
+    networks: special::Networks,
+    mounts: mounts::Mounts,
 }
 
 /// The part of an entry that belongs to its type.
@@ -51,9 +53,9 @@ type Rule = fn(&File<'_>, &mut Findings<'_>) -> Result<()>;
 const PARTS: &[(i32, Rule)] = &[
     (1, regular::look),
     (3, pipes::fifo),
+    (5, mounts::unix),
     (7, epoll::look),
     (8, watches::inotify),
-    (11, tty::file),
     (12, watches::fanotify),
     (14, special::namespace),
     (15, special::tun),
@@ -77,8 +79,9 @@ const JOINS: &[fn(&Context<'_>, &mut Findings<'_>) -> Result<()>] = &[
 pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut Checked) -> Result<()> {
     let Some(roll) = findings.ok("entry", subject.dump.roll())? else { return Ok(()) };
     let tables = Tables::read(subject, findings)?;
-    let namespaces = special::Namespaces::read(subject)?;
-    let context = Context { subject, roll, tables, namespaces };
+    let networks = special::Networks::read(subject, findings)?;
+    let mounts = mounts::Mounts::read(subject, findings)?;
+    let context = Context { subject, roll, tables, networks, mounts };
     entries::look(&context, findings)?;
     for rule in JOINS {
         subject.go_on()?;

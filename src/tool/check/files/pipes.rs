@@ -14,34 +14,44 @@ const PAGE: u64 = 4096;
 
 /// A fifo has its path in another entry, of the same number in old dumps.
 pub(super) fn fifo(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
-    path(file, file.part.word("regf_id"), findings)
+    // that what it names is none is told where references are looked at
+    if !file.part.has("regf_id") && !file.context.roll.has(FileType::REG, file.id) {
+        let what = format!("expected the path in `regf_id`, or in a file of the same number, {}, found none", file.id);
+        findings.add(file.spot.mark(Finding::error("path-file", what).advice("CRIU refuses the dump")))?;
+    }
+    Ok(())
 }
 
-/// The path of what is opened by one has to be a file with a path.
-pub(super) fn path(file: &File<'_>, path_id: Option<u32>, findings: &mut Findings<'_>) -> Result<()> {
-    let roll = file.context.roll;
-    match path_id {
-        // that there is none at all is told where references are looked at
-        Some(id) if roll.has_any(id) && !roll.has(FileType::REG, id) => {
-            let what = format!("expected file {id} to be one with a path (REG), found another type");
-            findings.add(file.spot.field("regf_id", Finding::error("path-file", what).advice("CRIU refuses the dump")))
-        }
-        None if !roll.has(FileType::REG, file.id) => {
-            let what =
-                format!("expected the path in `regf_id`, or in a file of the same number, {}, found none", file.id);
-            findings.add(file.spot.mark(Finding::error("path-file", what).advice("CRIU refuses the dump")))
-        }
-        _ => Ok(()),
+/// The pipes that files of a type are ends of.
+fn ends(context: &Context<'_>, wanted: FileType, findings: &mut Findings<'_>) -> Result<Vec<u64>> {
+    let mut ends = Vec::new();
+    for images in &findings.ok("entry", context.subject.dump.file_images())?.unwrap_or_default() {
+        spot::each(&images.image, |_, look, _| {
+            if let Some((found, _, Some((_, part)))) = images.part(look)
+                && found == wanted
+            {
+                ends.extend(part.number("pipe_id"));
+            }
+            Ok(())
+        })?;
     }
+    ends.sort_unstable();
+    Ok(ends)
 }
 
 pub(super) fn data(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<()> {
-    for kind in [Kind::PipesData, Kind::FifoData] {
+    for (kind, file_type) in [(Kind::PipesData, FileType::PIPE), (Kind::FifoData, FileType::FIFO)] {
         let Some(image) = spot::image(context.subject.dump, kind, 0, findings)? else { continue };
+        let ends = ends(context, file_type, findings)?;
         let mut seen = Vec::new();
         spot::each(&image, |spot, look, entry| {
             let Some(pipe_id) = look.word("pipe_id") else { return Ok(()) };
             seen.push((pipe_id, entry.index()));
+            if !spot::has(&ends, u64::from(pipe_id)) {
+                let what = format!("expected an open file that is an end of {pipe_id:#x}, found none");
+                let advice = "CRIU passes over it: the entries of both ends are lost";
+                findings.add(spot.field("pipe_id", Finding::warning("pipe-data-unused", what).advice(advice)))?;
+            }
             fits(spot, look.number("bytes").unwrap_or(0), look.number("size"), findings)
         })?;
         seen.sort_unstable();

@@ -2,7 +2,7 @@
 
 use crate::base::{Name, Result};
 use crate::tool::check::Finding;
-use crate::tool::check::files::File;
+use crate::tool::check::files::{File, mounts};
 use crate::tool::check::findings::Findings;
 
 /// Longest path that the kernel takes, with the NUL at its end.
@@ -22,5 +22,9 @@ pub(super) fn look(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
         let finding = Finding::error("path-long", what).advice("the kernel opens no such path");
         findings.add(file.spot.field("name", finding))?;
     }
-    Ok(())
+    // one from outside is not opened by its path
+    match file.part.flag("ext") {
+        true => Ok(()),
+        false => mounts::known(file, "mnt_id", file.part.signed("mnt_id"), findings),
+    }
 }

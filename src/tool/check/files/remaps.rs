@@ -23,18 +23,18 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
     spot::each(&image, |spot, look, entry| {
         let (Some(orig), Some(remap)) = (look.word("orig_id"), look.word("remap_id")) else { return Ok(()) };
         seen.push((orig, entry.index()));
-        // that there is no such file at all is told where references are looked at
-        let wrong = |id| context.roll.has_any(id) && !context.roll.has(FileType::REG, id);
-        if wrong(orig) {
-            let what = format!("expected file {orig} to be one with a path (REG), found another type");
-            let finding = Finding::error("remap-file", what).advice("CRIU refuses the dump");
-            findings.add(spot.field("orig_id", finding))?;
-        }
         let kind = look.number("remap_type").unwrap_or(if remap & IS_GHOST == 0 { LINKED } else { GHOST });
+        // that there is no file for it is told where references are looked at
         match kind {
-            LINKED if wrong(remap) => {
-                let what = format!("expected file {remap} to be one with a path (REG), found another type");
-                let finding = Finding::error("remap-file", what).advice("CRIU refuses the dump");
+            LINKED if !context.roll.has(FileType::REG, remap) => {
+                let what = format!("expected file {remap} of type REG, whose name is another of the file, found none");
+                let finding = Finding::error("remap-missing", what).advice("CRIU refuses the dump");
+                findings.add(spot.field("remap_id", finding))
+            }
+            GHOST if !dump.has(Kind::GhostFile, u64::from(remap & !IS_GHOST)) => {
+                let name = Kind::GhostFile.file_name(u64::from(remap & !IS_GHOST)).unwrap_or_default();
+                let what = format!("expected the copy of the file in {name}, found no such image");
+                let finding = Finding::error("remap-missing", what).advice("CRIU refuses the dump: the file is lost");
                 findings.add(spot.field("remap_id", finding))
             }
             LINKED | GHOST => Ok(()),

@@ -1,6 +1,6 @@
 //! Files that exist in the kernel alone: namespaces, tun devices, timers, BPF maps.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use crate::base::{Name, Result};
 use crate::checkpoint::file::FileType;
@@ -26,29 +26,32 @@ const CLOCKS: [u64; 5] = [0, 1, 7, 8, 9];
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Which kind of namespace each number stands for, as tasks say; of network namespaces their images too.
+/// Names of the tun devices of each network namespace.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces(BTreeMap<u32, &'static str>);
+pub(super) struct Networks(HashMap<u64, HashSet<Vec<u8>>>);
 
-impl Namespaces {
-    pub(super) fn read(subject: &Subject<'_>) -> Result<Self> {
-        let mut known = BTreeMap::new();
-        for name in subject.dump.images_of(Kind::Netns) {
-            known.extend(u32::try_from(name.id).ok().map(|id| (id, "net")));
+impl Networks {
+    pub(super) fn read(subject: &Subject<'_>, findings: &mut Findings<'_>) -> Result<Self> {
+        let mut networks = HashMap::new();
+        for name in subject.dump.images_of(Kind::Netdev) {
+            let Some(image) = findings.ok("entry", subject.dump.open_image(name))? else { continue };
+            let mut tuns = HashSet::new();
+            spot::each(&image, |_, look, _| {
+                tuns.extend(look.bytes("name").filter(|_| look.has("tun")).map(<[u8]>::to_vec));
+                Ok(())
+            })?;
+            networks.insert(name.id, tuns);
         }
-        let tasks = subject.dump.tasks().map(|tasks| tasks.items).unwrap_or_default();
-        for task in &tasks {
-            let Ok(Some(ids)) = task.ids() else { continue };
-            known.extend(ids.namespaces.iter().map(|(kind, id)| (*id, kind.name())));
-        }
-        Ok(Self(known))
+        Ok(Self(networks))
     }
 }
 
 pub(super) fn namespace(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
     let (Some(ns_id), Some(flag)) = (file.part.word("ns_id"), file.part.number("ns_cflag")) else { return Ok(()) };
     // that there is no such namespace is told where references are looked at
-    let Some(kind) = file.context.namespaces.0.get(&ns_id) else { return Ok(()) };
+    let context = file.context;
+    let is_net = context.subject.dump.has(Kind::Netns, u64::from(ns_id)).then_some("net");
+    let Some(kind) = context.tables.namespaces.get(&ns_id).copied().or(is_net) else { return Ok(()) };
     let said = FLAGS.iter().find(|(known, _)| *known == flag).map(|(_, name)| *name);
     if said != Some(kind) {
         let said = said.map_or_else(|| format!("{flag:#x}"), |said| format!("that of a {said} namespace"));
@@ -66,16 +69,9 @@ pub(super) fn tun(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
         findings.add(file.spot.mark(Finding::error("path-file", what).advice("CRIU refuses the dump")))?;
     }
     let (Some(netdev), Some(ns_id)) = (file.part.bytes("netdev"), file.part.word("ns_id")) else { return Ok(()) };
-    let image = spot::image(file.context.subject.dump, Kind::Netdev, u64::from(ns_id), findings)?;
-    let Some(image) = image else { return Ok(()) };
-    let mut is_there = false;
-    spot::each(&image, |_, look, _| {
-        is_there |= look.bytes("name") == Some(netdev) && look.has("tun");
-        Ok(())
-    })?;
-    if !is_there {
+    if file.context.networks.0.get(&u64::from(ns_id)).is_some_and(|tuns| !tuns.contains(netdev)) {
         let name = Name::from(bytes::Bytes::copy_from_slice(netdev));
-        let what = format!("expected a tun device {name} in {}, found none", image.name());
+        let what = format!("expected a tun device {name} in network namespace {ns_id}, found none");
         let finding = Finding::error("tun-device", what).advice("CRIU refuses to restore it");
         findings.add(file.spot.field("netdev", finding))?;
     }

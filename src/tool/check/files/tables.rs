@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::base::Result;
 use crate::checkpoint::file::FileType;
+use crate::checkpoint::task::Task;
 use crate::image::Kind;
 use crate::tool::check::Subject;
 use crate::tool::check::findings::Findings;
@@ -31,6 +32,8 @@ pub(super) struct Table {
     pub(super) pids: Vec<u32>,
     /// By number.
     pub(super) held: Vec<Held>,
+    /// How many the first of the tasks may open; `None` where it says nothing.
+    pub(super) limit: Option<u64>,
 }
 
 /// All of them.
@@ -40,6 +43,8 @@ pub(super) struct Tables {
     by_pid: HashMap<u32, usize>,
     /// For each epoll that is open: the lowest task that has it, who restores it, and the table.
     epolls: HashMap<u32, (u32, usize)>,
+    /// Which kind of namespace each number stands for, as tasks say.
+    pub(super) namespaces: HashMap<u32, &'static str>,
 }
 
 impl Table {
@@ -70,9 +75,13 @@ impl Tables {
         let per_id = dump.inventory().map_or(true, |inventory| inventory.fdinfo_per_id);
         let mut by_id: HashMap<u64, usize> = HashMap::new();
         for task in &tasks {
-            let id = match task.ids() {
-                Ok(Some(ids)) if per_id => ids.files_id,
-                _ if per_id => continue,
+            let ids = task.ids().ok().flatten();
+            if let Some(ids) = &ids {
+                tables.namespaces.extend(ids.namespaces.iter().map(|(kind, id)| (*id, kind.name())));
+            }
+            let id = match ids {
+                Some(ids) if per_id => ids.files_id,
+                None if per_id => continue,
                 _ => task.pid(),
             };
             let id = u64::from(id);
@@ -81,7 +90,7 @@ impl Tables {
                 None => {
                     subject.go_on()?;
                     by_id.insert(id, tables.tables.len());
-                    tables.tables.push(Table::read(subject, id, findings)?);
+                    tables.tables.push(Table { limit: limit(task), ..Table::read(subject, id, findings)? });
                     tables.tables.len().saturating_sub(1)
                 }
             };
@@ -95,6 +104,12 @@ impl Tables {
         }
         Ok(tables)
     }
+}
+
+/// How many descriptors a task may open.
+fn limit(task: &Task<'_>) -> Option<u64> {
+    let core = task.core().ok()??;
+    core.process.limits.iter().find(|limit| limit.name == "nofile")?.cur
 }
 
 impl Table {

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::base::Result;
 use crate::checkpoint::device::Device;
+use crate::checkpoint::file::FileType;
 use crate::image::Kind;
 use crate::object::Look;
 use crate::tool::check::Finding;
-use crate::tool::check::files::{Context, File, pipes};
+use crate::tool::check::files::Context;
 use crate::tool::check::findings::Findings;
 use crate::tool::check::spot::{self, Spot};
+
+/// The type of a file that is a terminal.
+const TTY: i32 = 11;
 
 const PTY: u64 = 1;
 const EXTERNAL: u64 = 5;
@@ -40,19 +44,32 @@ impl Driver {
     }
 }
 
-pub(super) fn file(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
-    // one without a path is from outside, or of a CRIU that did not store it
-    match file.part.word("regf_id") {
-        Some(path_id) => pipes::path(file, Some(path_id), findings),
-        None => Ok(()),
+/// The terminals that files are open on.
+fn open(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<Vec<u64>> {
+    let mut used = Vec::new();
+    for images in &findings.ok("entry", context.subject.dump.file_images())?.unwrap_or_default() {
+        spot::each(&images.image, |_, look, _| {
+            if let Some((FileType(TTY), _, Some((_, part)))) = images.part(look) {
+                used.extend(part.number("tty_info_id"));
+            }
+            Ok(())
+        })?;
     }
+    used.sort_unstable();
+    Ok(used)
 }
 
 pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<()> {
     let Some(image) = spot::image(context.subject.dump, Kind::TtyInfo, 0, findings)? else { return Ok(()) };
     // of each pseudo-terminal: the entry of its slave that is in use, and whether its master is
     let mut pairs: BTreeMap<u32, (Option<u64>, bool)> = BTreeMap::new();
+    let used = open(context, findings)?;
     spot::each(&image, |spot, look, entry| {
+        if let Some(id) = look.number("id").filter(|id| !spot::has(&used, *id)) {
+            let what = format!("expected an open file that is terminal {id}, found none");
+            let advice = "CRIU passes over it, and refuses what was typed into it";
+            findings.add(spot.field("id", Finding::warning("tty-unused", what).advice(advice)))?;
+        }
         if let Some(driver) = one(spot, &look, findings)?
             && driver != Driver::Other
             && look.has("termios")

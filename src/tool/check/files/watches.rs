@@ -3,7 +3,7 @@
 use crate::base::Result;
 use crate::object::Look;
 use crate::tool::check::Finding;
-use crate::tool::check::files::File;
+use crate::tool::check::files::{File, mounts};
 use crate::tool::check::findings::Findings;
 
 /// Bytes of the longest handle.
@@ -61,7 +61,7 @@ pub(super) fn fanotify(file: &File<'_>, findings: &mut Findings<'_>) -> Result<(
                     place(file, &format!("{field}.ie.f_handle"), &handle, findings)?;
                 }
             }
-            Some(_) => {}
+            Some(part) => mounts::known(file, &format!("{field}.me.mnt_id"), part.signed("mnt_id"), findings)?,
         }
     }
     Ok(())
@@ -70,7 +70,7 @@ pub(super) fn fanotify(file: &File<'_>, findings: &mut Findings<'_>) -> Result<(
 /// A file is found by its path, or by the handle that its file system gave.
 fn place(file: &File<'_>, field: &str, handle: &Look<'_>, findings: &mut Findings<'_>) -> Result<()> {
     if handle.has("path") {
-        return Ok(());
+        return mounts::known(file, &format!("{field}.mnt_id"), handle.signed("mnt_id"), findings);
     }
     let bytes = handle.number("bytes").unwrap_or(0);
     let words = handle.numbers("handle").count() as u64;

@@ -43,6 +43,11 @@ pub(super) fn look(subject: &Subject<'_>, one: &Described, page_size: u64) -> Wa
     let Ok(Some(pages)) = Pages::open(dump.parents(), one.kind, one.id, Some(page_size), dump.limits()) else {
         return walked;
     };
+    if let Some(Level::V2 { runs: Some(runs), .. }) = pages.levels.first()
+        && let Some(finding) = holes::of_runs(runs, &one.name, page_size)
+    {
+        walked.few.add("pages-hole", Severity::Note, || finding);
+    }
     let used = |level: &Level| Used {
         end: 0,
         holes: Some(level).filter(|level| level.blocks().is_none()).and_then(|level| Holes::of(&level.file(0)?)),

@@ -1,4 +1,4 @@
-//! Compressed pages: whether the inventory announces what pagemaps have.
+//! Compressed pages: whether the inventory announces what pagemaps have. What it says by itself is looked at elsewhere.
 
 use crate::base::Result;
 use crate::checkpoint::Checkpoint;
@@ -24,17 +24,6 @@ pub(super) fn look(
     let name = Kind::Inventory.file_name(0).unwrap_or_default();
     let version = inventory.img_version;
     let is_old = version < COMPRESSED;
-    if inventory.compress == Some("unknown") {
-        let what = "expected compress 0 (none) or 1 (LZ4 blocks), found another number";
-        let advice = "CRIU refuses it: a newer program wrote the dump, or it is damaged";
-        let finding = Finding::error("compress-unknown", what).in_image(name.as_str()).at_entry(0);
-        findings.add(finding.in_field("compress").advice(advice))?;
-    }
-    if inventory.compress.is_some() && is_old {
-        let what = format!("expected img_version {COMPRESSED}, as pages are compressed, found {version}");
-        let finding = Finding::error("compress-version", what).in_image(name.as_str()).at_entry(0);
-        findings.add(finding.in_field("img_version").advice("CRIU refuses it: the inventory is of another dump"))?;
-    }
     if let Some(size) = inventory.compress_block_size.map(u64::from)
         && (size == 0 || size > MAX_BLOCK || !size.is_multiple_of(page_size))
     {

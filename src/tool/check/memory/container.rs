@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::base::report::{Cancel, Silent};
 use crate::base::{Error, ErrorKind, Result};
 use crate::checkpoint::Checkpoint;
@@ -37,8 +39,30 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, checked: 
         findings.add(Finding::note("pages-unchecked", what).in_image(bundle.name()))?;
     }
     let Some(files) = subject.dump.v1_files() else { return Ok(()) };
-    files.problems().iter().try_for_each(|error| findings.broken("container-name", error))
+    files.problems().iter().try_for_each(|error| findings.broken("container-name", error))?;
+    originals(subject, files, findings)
 }
+
+/// Original bytes that are kept beside an object win on the way back to version 1, so both have to say the same.
+fn originals(subject: &Subject<'_>, files: &V1Files, findings: &mut Findings<'_>) -> Result<()> {
+    for window in subject.dump.images().chunks(WINDOW) {
+        subject.go_on()?;
+        let looked: Vec<_> = window.par_iter().map(|name| files.odd_originals(&name.file)).collect();
+        for (name, odd) in window.iter().zip(looked) {
+            // what is wrong with the image itself others tell
+            for (entry, offset) in odd.unwrap_or_default() {
+                let what = "expected original bytes (v1_raw) that become the object beside them, found others";
+                let finding = Finding::warning("original-differs", what).in_image(name.file.as_str()).at_entry(entry);
+                let advice = "somebody edited the object and left the bytes, which win in version 1: remove v1_raw";
+                findings.add(finding.at_offset(offset).advice(advice))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Images that are looked at before what was found is told.
+const WINDOW: usize = 64;
 
 fn finding(error: &Error, fault: Fault) -> Finding {
     let (rule, severity, advice) = match fault {

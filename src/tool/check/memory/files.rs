@@ -1,4 +1,4 @@
-//! Pages files of version 1: each there, as long as its pagemap says, and used by one pagemap.
+//! Pages files: each there, as long as its pagemap says, and used by one pagemap.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,14 @@ const LOST: &str = "take the file from a copy of the dump, or dump again";
 
 pub(super) fn look(dump: &Checkpoint, described: &[Described], findings: &mut Findings<'_>) -> Result<()> {
     let mut users: BTreeMap<u32, &Described> = BTreeMap::new();
-    for one in described {
+    let bundle = dump.source().bundle();
+    // of version 2 only what could not become runs and blocks is kept as files
+    let is_file = |one: &&Described| bundle.is_none_or(|bundle| !bundle.has(one.kind.number(), one.id));
+    let size_of = |file: &str| match bundle {
+        None => dump.source().size(file),
+        Some(_) => dump.source().open(file).map(|bytes| bytes.len() as u64),
+    };
+    for one in described.iter().filter(is_file) {
         if let Some(other) = users.get(&one.pages_id) {
             let what =
                 format!("expected a pages file of its own, found number {}, which {} has", one.pages_id, other.name);
@@ -25,7 +32,7 @@ pub(super) fn look(dump: &Checkpoint, described: &[Described], findings: &mut Fi
         }
         users.insert(one.pages_id, one);
         let file = Kind::Pages.file_name(u64::from(one.pages_id)).unwrap_or_default();
-        let size = match dump.source().size(&file) {
+        let size = match size_of(&file) {
             Ok(size) => size,
             Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {
                 let finding = missing(&file, &one.name, one.payload);
@@ -50,7 +57,7 @@ pub(super) fn look(dump: &Checkpoint, described: &[Described], findings: &mut Fi
             }
         }
     }
-    if users.is_empty() {
+    if users.is_empty() || bundle.is_some() {
         // the first versions of CRIU had none
         return Ok(());
     }
@@ -73,7 +80,7 @@ pub(super) fn missing(file: &str, pagemap: &str, payload: Option<u64>) -> Findin
 /// A pages file that ends before all pages came.
 pub(super) fn short(file: &str, pagemap: &str, expected: u64, found: u64) -> Finding {
     let what = format!(
-        "expected {expected} bytes, as {pagemap} says, found {found}: CRIU may hang at restore, waiting for the rest"
+        "expected {expected} bytes, as {pagemap} says, found {found}: CRIU refuses it, or (before 4.3) hangs at restore"
     );
     Finding::error("pages-short", what).in_image(file).at_offset(found).advice(LOST)
 }

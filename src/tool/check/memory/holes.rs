@@ -4,8 +4,9 @@ use std::fs::File;
 
 use rustix::fs::SeekFrom;
 
-use crate::memory::PagesFile;
+use crate::memory::{PageRuns, PagesFile};
 use crate::tool::check::Finding;
+use crate::wire::v2::array::HOLE;
 
 /// The holes of a file that has some, asked for one after the other.
 #[derive(Debug)]
@@ -95,6 +96,26 @@ pub(super) fn finding(file: &str, level: usize, found: &InHoles, page_size: u64,
         finding.advice(format!("if dedup ran for {by}, pages are lost; CRIU itself leaves no holes"))
     };
     Some(finding.in_image(file).at_offset(offset))
+}
+
+/// Zeros of version 2 that were holes of the file that was converted.
+pub(super) fn of_runs(runs: &PageRuns, pagemap: &str, page_size: u64) -> Option<Finding> {
+    let (mut bytes, mut first) = (0u64, None);
+    for number in 0..runs.batches() {
+        for run in runs.batch(number).ok().into_iter().flat_map(|batch| batch.iter()) {
+            if run.flags() & HOLE != 0 {
+                bytes = bytes.saturating_add(run.pages().saturating_mul(page_size));
+                first = first.or(Some(run.vaddr()));
+            }
+        }
+    }
+    let what = format!(
+        "{} pages, the first at {:#x}, were holes of the pages file that was converted: either zeros, and a copy made \
+         the file sparse, or taken out, and lost",
+        bytes / page_size.max(1),
+        first?
+    );
+    Some(Finding::note("pages-hole", what).in_image(pagemap))
 }
 
 /// Less than that in holes is not suspicious.

@@ -71,8 +71,8 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, checked: 
     compress::look(dump, page_size, &described, findings)?;
     if dump.source().bundle().is_none() {
         checked.unchecked_pages = checked.pages;
-        files::look(dump, &described, findings)?;
     }
+    files::look(dump, &described, findings)?;
     parents::links(subject, findings, checked)?;
     let mut packed = Vec::new();
     for window in described.chunks(WINDOW) {

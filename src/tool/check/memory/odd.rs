@@ -75,10 +75,14 @@ impl Odd<'_> {
     fn flags(&self, few: &mut Few) {
         let flags = self.entry.pe_flags();
         let is_present = flags & PE_PRESENT != 0;
-        let mut wrong = |what: String| self.error(few, "pagemap-flags", "flags", || what);
         if flags & !KNOWN != 0 {
-            wrong(format!("expected flags that are known ({KNOWN:#x}), found {flags:#x}"));
+            let what = format!("expected flags that are known ({KNOWN:#x}), found {flags:#x}");
+            few.add("pagemap-flags", Severity::Warning, || {
+                let advice = "CRIU 4.3 passes them over; a newer one wrote them, or the pagemap is damaged";
+                self.at(Finding::warning("pagemap-flags", what)).in_field("flags").advice(advice)
+            });
         }
+        let mut wrong = |what: String| self.error(few, "pagemap-flags", "flags", || what);
         if is_present && flags & PE_PARENT != 0 {
             wrong(format!("expected pages here (PE_PRESENT) or in the parent (PE_PARENT), found both in {flags:#x}"));
         }

@@ -11,8 +11,8 @@ use crate::checkpoint::namespace::NamespaceKind;
 use crate::image::{Image, Kind};
 use crate::object::Look;
 use crate::tool::check::findings::Findings;
-use crate::tool::check::spot::{self, Spot};
-use crate::tool::check::{Checked, Subject};
+use crate::tool::check::spot::Spot;
+use crate::tool::check::{Checked, Finding, Subject};
 
 /// A mount as its entry has it.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,7 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
     for image in &images {
         subject.go_on()?;
         let mounts = read(image, first == Some(image.id()))?;
+        many(image, findings)?;
         tree::look(image, &mounts, findings)?;
         all.extend(mounts);
     }
@@ -102,12 +103,27 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
     content::look(dump, &all, &devices, findings)
 }
 
+/// fs.mount-max where nobody has raised it.
+const USUAL: usize = 100_000;
+
+/// So many are looked at.
+const MOST: usize = 1 << 20;
+
+fn many(image: &Image, findings: &mut Findings<'_>) -> Result<()> {
+    if image.len() <= USUAL {
+        return Ok(());
+    }
+    let what = format!("expected at most {USUAL} mounts in a namespace, found {}", image.len());
+    let advice = "restoring fails unless fs.mount-max allows as many; of more than a million the first are looked at";
+    findings.add(Finding::warning("mount-many", what).in_image(image.name()).advice(advice))
+}
+
 fn read(image: &Image, is_first: bool) -> Result<Vec<Mount<'_>>> {
     let mut mounts = Vec::new();
-    spot::each(image, |spot, look, _| {
-        mounts.extend(Mount::new(spot, look, is_first));
-        Ok(())
-    })?;
+    for entry in image.iter().take(MOST) {
+        let Ok(entry) = entry else { break };
+        mounts.extend(Mount::new(Spot::entry(&entry), entry.look()?, is_first));
+    }
     Ok(mounts)
 }
 

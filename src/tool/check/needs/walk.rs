@@ -15,6 +15,8 @@ use crate::wire::field::{Fields, Value};
 
 /// So many texts of one row are told apart.
 const TEXTS: usize = 256;
+/// A text is told as far as this, in bytes: it may be as long as an entry.
+const LONGEST: usize = 256;
 /// Images that are looked at beside each other.
 const WINDOW: usize = 64;
 /// An image with more entries is looked at by several cores.
@@ -179,7 +181,10 @@ fn text(found: &Found<'_, '_>, field: &str) -> String {
     // of one that repeats, this one
     let own = found.field().filter(|own| own.name == field).map(|_| found.value);
     match own.or_else(|| bytes_of(found, field)) {
-        Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned(),
+        Some(Value::Bytes(bytes)) => {
+            let bytes = bytes.get(..LONGEST).unwrap_or(bytes);
+            String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+        }
         Some(Value::Varint(value)) => value.to_string(),
         _ => String::new(),
     }

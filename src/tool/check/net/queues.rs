@@ -20,7 +20,8 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
     let Some(image) = spot::image(dump, Kind::SkQueues, 0, findings)? else { return Ok(()) };
     let Some(roll) = findings.ok("entry", dump.roll())? else { return Ok(()) };
     spot::each(&image, |spot, look, _| {
-        if let Some(id) = look.word("id_for")
+        let owner = look.word("id_for");
+        if let Some(id) = owner
             && roll.has_any(id)
             && !SOCKETS.iter().any(|number| roll.has(FileType(*number), id))
         {
@@ -45,7 +46,7 @@ pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result
                 wrong(format!("expected 1 to {MOST} descriptors in a packet, found {rights}"))?;
             }
             // somebody has to send them again
-            if look.word("id_for").is_some_and(|id| roll.has_any(id) && !context.unix.ids.contains(&id)) {
+            if owner.is_some_and(|id| roll.has_any(id) && !context.unix.ids.contains(&id)) {
                 wrong("expected descriptors to be on their way to a unix socket, found another type".to_owned())?;
             }
         }

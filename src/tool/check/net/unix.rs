@@ -15,7 +15,9 @@ const UNIXSK: FileType = FileType(5);
 
 /// Types: stream, dgram, raw (which the kernel takes for dgram), seqpacket.
 const TYPES: [u64; 4] = [1, 2, 3, 5];
+const STREAM: u64 = 1;
 const DGRAM: u64 = 2;
+const SEQPACKET: u64 = 5;
 const LISTEN: u64 = 10;
 
 /// In CRIU's flags of a socket: it is not in the dump, but found again outside. Its other fields are made up.
@@ -27,8 +29,9 @@ const NAME: usize = 108;
 /// What rules need of other sockets than the one they look at.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    /// By inode: the type.
-    types: HashMap<u32, u64>,
+    by_ino: HashMap<u32, Other>,
+    /// Inodes of those that are not in the dump.
+    outside: HashSet<u32>,
     /// By number of the file: whether anybody is connected to it, or may send to it.
     pub(super) ids: HashSet<u32>,
     /// Abstract names that more than one socket listens on: namespace, type, name.
@@ -37,6 +40,14 @@ pub(super) struct Sockets {
 
 fn is_outside(part: &Look<'_>) -> bool {
     part.number("uflags").is_some_and(|flags| flags & OUTSIDE != 0)
+}
+
+/// What rules need of the other end.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    kind: u64,
+    state: u64,
+    peer: u32,
 }
 
 /// What the kernel finds a socket by: nobody else in the namespace may be bound to it.
@@ -57,10 +68,12 @@ impl Sockets {
                 let Some((UNIXSK, id, Some((_, part)))) = images.part(look) else { return Ok(()) };
                 sockets.ids.insert(id);
                 if is_outside(&part) {
+                    sockets.outside.extend(part.word("ino"));
                     return Ok(());
                 }
-                if let (Some(ino), Some(kind)) = (part.word("ino"), part.number("type")) {
-                    sockets.types.insert(ino, kind);
+                if let Some(ino) = part.word("ino") {
+                    let (kind, state) = (part.number("type").unwrap_or(0), part.number("state").unwrap_or(0));
+                    sockets.by_ino.insert(ino, Other { kind, state, peer: part.word("peer").unwrap_or(0) });
                 }
                 if let Some(address) = address(&part)
                     && !names.insert(address.clone())
@@ -114,13 +127,23 @@ pub(super) fn look(
         let what = "expected one socket bound to the abstract name, found several".to_owned();
         wrong("unix-name-twice", "name", what, "the kernel binds only the first")?;
     }
-    // that there is no such peer is told where references are looked at
-    let peer = part.word("peer").filter(|peer| *peer != 0).and_then(|peer| context.unix.types.get(&peer));
-    match peer {
-        Some(peer) if *peer != kind => {
-            let what = format!("expected a peer of its own type, {kind}, found one of type {peer}");
-            wrong("unix-peer-type", "peer", what, "the kernel connects only sockets of one type")
-        }
-        _ => Ok(()),
+    let Some(ino) = part.word("peer").filter(|peer| *peer != 0 && !context.unix.outside.contains(peer)) else {
+        return Ok(());
+    };
+    let Some(other) = context.unix.by_ino.get(&ino) else {
+        let what = format!("expected socket {ino}, which it is connected to, found none");
+        return wrong("unix-peer-missing", "peer", what, "CRIU refuses the dump: the entry of the peer is lost");
+    };
+    if other.kind != kind {
+        let what = format!("expected a peer of its own type, {kind}, found one of type {}", other.kind);
+        return wrong("unix-peer-type", "peer", what, "the kernel connects only sockets of one type");
     }
+    // anybody may send datagrams to a socket, and who listens has not accepted the connection yet
+    let is_mutual = Some(other.peer) == part.word("ino") || other.state == LISTEN;
+    if matches!(kind, STREAM | SEQPACKET) && !is_mutual {
+        let what =
+            format!("expected socket {ino}, its peer, to be connected to it, found it connected to {}", other.peer);
+        return wrong("unix-peer-back", "peer", what, "CRIU cannot connect to a socket that does not listen");
+    }
+    Ok(())
 }

@@ -16,8 +16,8 @@ pub(super) fn has(subject: &Subject<'_>, kind: Kind, id: u64) -> bool {
 
 /// What a live task must have, and what becomes of it without.
 const NEEDED: [(Kind, &str, &str); 3] = [
-    (Kind::Mm, "mm-missing", "CRIU does not know its mappings, and stops"),
-    (Kind::Fs, "fs-missing", "CRIU restores it with another working directory and root, and does not say so"),
+    (Kind::Mm, "mm-missing", "CRIU does not know its mappings, and dies"),
+    (Kind::Fs, "fs-missing", "CRIU does not know its working directory and root, and dies"),
     (Kind::Pagemap, "pagemap-missing", "CRIU does not know its memory, and stops"),
 ];
 
@@ -42,11 +42,10 @@ pub(super) fn look(look: &Look<'_>, task: &Task<'_>, seen: &mut Seen) {
             };
             seen.table = number;
         }
-        Ok(None) if look.fdinfo_per_id == Some(true) => {
-            let why = "CRIU takes it for a zombie: it restores it without descriptors, and does not say so";
+        Ok(None) => {
+            let why = "CRIU does not know what it shares with others, and stops";
             seen.told.add(missing("ids-missing", Kind::Ids, pid, task).advice(why));
         }
-        Ok(None) => seen.table = look.fdinfo_per_id.map(|_| pid),
         Err(error) => seen.told.errors.push(error),
     }
 }
