@@ -62,7 +62,7 @@ impl PagePacker {
             self.note(at - 2);
         }
         let rest = self.page.get(anchor..FRONT + PAGE).unwrap_or_default();
-        if end + rest.len() + rest.len() / 255 + 2 > limit {
+        if end + rest.len() + rest.len() / 255 + 2 >= limit {
             return false;
         }
         into.extend_from_slice(self.out.get(..end).unwrap_or_default());
