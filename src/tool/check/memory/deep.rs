@@ -147,15 +147,27 @@ impl Deep<'_> {
         }
     }
 
+    /// Bytes of a pages file from an offset on.
+    fn left(&self, level: usize, offset: u64) -> u64 {
+        match self.readers.get(level) {
+            Some(Reader::File(_, length)) => length.saturating_sub(offset),
+            Some(Reader::Bytes(bytes)) => (bytes.len() as u64).saturating_sub(offset),
+            _ => 0,
+        }
+    }
+
     fn of_span(&self, span: Span, length: u64) -> Box<dyn Iterator<Item = Job> + '_> {
         match span.origin {
-            Origin::Plain { level, offset } => Box::new(pieces(length).map(move |(from, to)| Job {
-                level,
-                from: offset.saturating_add(from),
-                to: offset.saturating_add(to),
-                address: span.start.saturating_add(from),
-                what: Work::Plain,
-            })),
+            // what is behind the end of the file was told, and may be any number
+            Origin::Plain { level, offset } => {
+                Box::new(pieces(length.min(self.left(level, offset))).map(move |(from, to)| Job {
+                    level,
+                    from: offset.saturating_add(from),
+                    to: offset.saturating_add(to),
+                    address: span.start.saturating_add(from),
+                    what: Work::Plain,
+                }))
+            }
             Origin::Blocks { level, index, offset, at } => {
                 let Some(Level::V1(store)) = self.pages.levels.get(level) else { return Box::new(std::iter::empty()) };
                 let blocks = store.blocks_from(index, offset, at).into_iter().flatten();
