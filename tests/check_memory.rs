@@ -229,6 +229,24 @@ fn a_pages_file_that_is_not_there() {
 }
 
 #[test]
+fn a_pages_file_that_cannot_be_opened() {
+    let plant = Plant::of_data("tree");
+    plant.remove("pages-2.img");
+    // a socket, of which all can be asked; rights would not keep root out
+    let _socket = std::os::unix::net::UnixListener::bind(plant.path().join("pages-2.img")).unwrap();
+    plant.expect(Error, "pages-unreadable", "pages-2.img", None);
+    assert_eq!(plant.check_with(&deep()).of("pages-unreadable").count(), 1);
+}
+
+/// The length of the file says what is read, not the pagemap: these would take years.
+#[test]
+fn more_pages_than_any_file_has() {
+    let plant = Plant::of_data("tree");
+    plant.entries(PAGEMAP, |entries| entries[2]["nr_pages"] = (1u64 << 51).into());
+    assert!(!plant.check_with(&deep()).checked.is_whole);
+}
+
+#[test]
 fn a_pages_file_that_is_short() {
     let plant = Plant::of_data("tree");
     let size = plant.size("pages-2.img");

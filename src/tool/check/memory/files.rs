@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::Result;
 use crate::checkpoint::Checkpoint;
 use crate::image::Kind;
+use crate::memory::PagesFile;
 use crate::tool::check::Finding;
 use crate::tool::check::findings::Findings;
 use crate::tool::check::memory::pagemap::Described;
@@ -17,8 +18,12 @@ pub(super) fn look(dump: &Checkpoint, described: &[Described], findings: &mut Fi
     let bundle = dump.source().bundle();
     // of version 2 only what could not become runs and blocks is kept as files
     let is_file = |one: &&Described| bundle.is_none_or(|bundle| !bundle.has(one.kind.number(), one.id));
+    // the size of a file is no secret where its content is
     let size_of = |file: &str| match bundle {
-        None => dump.source().size(file),
+        None => {
+            PagesFile::v1(file, dump.source(), file).open()?;
+            dump.source().size(file)
+        }
         Some(_) => dump.source().open(file).map(|bytes| bytes.len() as u64),
     };
     for one in described.iter().filter(is_file) {
