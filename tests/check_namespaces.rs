@@ -29,6 +29,8 @@ planted! {
         |plant| entry(plant, "mountpoints-18.img", 0, |mount| mount["mountpoint"] = "/database".into());
     two_mounts_in_one_place: Error "mount-twice" in "container", "mountpoints-14.img" 6,
         |plant| entry(plant, "mountpoints-14.img", 6, |mount| mount["mountpoint"] = "/dev/pts".into());
+    a_mount_that_is_there_twice: Error "mount-twice" in "container", "mountpoints-14.img" 7,
+        |plant| plant.entries("mountpoints-14.img", |entries| entries.insert(6, entries[6].clone()));
     a_mount_in_a_relative_place: Error "mount-path" in "container", "mountpoints-14.img" 5,
         |plant| entry(plant, "mountpoints-14.img", 5, |mount| mount["root"] = "sub".into());
     a_file_system_of_no_type: Error "mount-type" in "container", "mountpoints-14.img" 6,

@@ -16,7 +16,14 @@ fn name(path: &[u8]) -> Name {
 }
 
 pub(super) fn look(image: &Image, mounts: &[Mount<'_>], findings: &mut Findings<'_>) -> Result<()> {
-    let by_id: HashMap<u32, &Mount<'_>> = mounts.iter().map(|mount| (mount.mnt_id, mount)).collect();
+    let mut by_id: HashMap<u32, &Mount<'_>> = HashMap::with_capacity(mounts.len());
+    for mount in mounts {
+        if by_id.insert(mount.mnt_id, mount).is_some() {
+            let what = format!("expected one mount with number {}, found two", mount.mnt_id);
+            let advice = "CRIU mounts both, and takes one for the other: dump again";
+            findings.add(mount.spot.field("mnt_id", Finding::error("mount-twice", what).advice(advice)))?;
+        }
+    }
     let mut root: Option<u32> = None;
     let mut parents = BTreeMap::new();
     for mount in mounts {
