@@ -216,3 +216,24 @@ fn nothing_is_hashed_after_it_was_cancelled() {
     assert_eq!(result.unwrap_err().kind(), icecore::ErrorKind::Cancelled);
     assert!(rows.rows.is_empty());
 }
+
+/// Who stops reading learns from the exit code all the same.
+#[test]
+fn a_reader_that_leaves() {
+    let plant = Plant::of_data("tree");
+    let check = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_icecore"))
+            .args(["check", "--ndjson"])
+            .arg(plant.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(check(), Some(0));
+    // notes first, then what counts
+    plant.write("readme.txt", b"no image");
+    plant.remove("files.img");
+    assert_eq!(check(), Some(1));
+}

@@ -1,5 +1,6 @@
 //! `check`: whether a checkpoint is whole.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -50,22 +51,37 @@ pub(super) fn check(options: &CheckDump) -> Result<Outcome> {
     let check = Check { read: options.dump.read.options(), deep: options.deep, here: options.here };
     let (bar, cancel) = (Bar::new(), Cancel::default());
     interrupt::listen(&cancel)?;
-    let mut told = Told { out: Out::new(options.dump.show), findings: 0 };
+    let mut told = Told { out: Out::new(options.dump.show), findings: 0, is_whole: true };
     let (source, control) = (&options.dump.dir, (&bar as &dyn Progress, &cancel));
     let checked = match &options.verify {
-        Some(list) => check::verify(source, list, &check.read, &mut told, control)?,
-        None => check::check(source, &check, &mut told, control)?,
+        Some(list) => check::verify(source, list, &check.read, &mut told, control),
+        None => check::check(source, &check, &mut told, control),
     };
     drop(bar);
-    let is_whole = checked.is_whole;
-    let outcome = told.finish(&checked)?;
+    let (is_whole, outcome) = match checked {
+        Ok(checked) => (checked.is_whole, or_unheard(told.finish(&checked))?),
+        // who reads has seen enough, and there was something to see
+        Err(error) if is_unheard(&error) && !told.is_whole => return Ok(Outcome::Found),
+        Err(error) => return Err(error),
+    };
     Ok(if outcome == Outcome::Done && !is_whole { Outcome::Found } else { outcome })
+}
+
+/// Whether nobody reads any more what is written.
+fn is_unheard(error: &Error) -> bool {
+    error.io_kind() == Some(ErrorKind::BrokenPipe)
+}
+
+/// The exit code says whether a checkpoint is whole also to who does not read to the end.
+fn or_unheard(told: Result<Outcome>) -> Result<Outcome> {
+    told.or_else(|error| if is_unheard(&error) { Ok(Outcome::Done) } else { Err(error) })
 }
 
 /// Writes findings as they come, and the verdict behind them.
 struct Told {
     out: Out,
     findings: u64,
+    is_whole: bool,
 }
 
 /// The last line of NDJSON, and the last key of the document.
@@ -129,17 +145,10 @@ const INDENT: usize = 9;
 impl Rows<Finding> for Told {
     fn row(&mut self, finding: Finding) -> Result<()> {
         self.findings = self.findings.saturating_add(1);
-        match self.out.format {
-            Format::Text => self.text(&finding),
-            Format::Json => {
-                self.out.raw(if self.findings == 1 { "{\n\"findings\": [\n" } else { ",\n" })?;
-                self.out.json(&finding)
-            }
-            Format::Ndjson => {
-                self.out.json(&finding)?;
-                self.out.raw("\n")
-            }
-        }
+        self.is_whole &= finding.severity == Severity::Note;
+        let written = self.write(&finding);
+        // before the first that counts, whether there is one is still to be found
+        written.or_else(|error| if is_unheard(&error) && self.is_whole { Ok(()) } else { Err(error) })
     }
 
     fn problem(&mut self, error: Error) -> Result<()> {
@@ -148,5 +157,21 @@ impl Rows<Finding> for Told {
 
     fn note(&mut self, why: &str) -> Result<()> {
         self.out.note(why)
+    }
+}
+
+impl Told {
+    fn write(&mut self, finding: &Finding) -> Result<()> {
+        match self.out.format {
+            Format::Text => self.text(finding),
+            Format::Json => {
+                self.out.raw(if self.findings == 1 { "{\n\"findings\": [\n" } else { ",\n" })?;
+                self.out.json(finding)
+            }
+            Format::Ndjson => {
+                self.out.json(finding)?;
+                self.out.raw("\n")
+            }
+        }
     }
 }
