@@ -259,6 +259,10 @@ planted! {
 
     a_ghost_of_nobody: Warning "ghost-unused" in "tree", "ghost-file-1f.img" -,
         |plant| plant.write_json("ghost-file-1f.img", &plant.json("ghost-file-5.img"));
+    a_ghost_that_was_cut: Error "ghost-size" in "tree", "files.img" 10,
+        |plant| plant.resize("ghost-file-1.img", plant.size("ghost-file-1.img") - 1);
+    a_ghost_of_another_file: Error "ghost-mode" in "tree", "files.img" 16,
+        |plant| entry(plant, "ghost-file-3.img", 0, |head| head["mode"] = 16_877.into());
     a_piece_of_a_ghost_behind_its_end: Error "ghost-beyond" in "tree", "ghost-file-2.img" 3,
         |plant| entry(plant, "ghost-file-2.img", 3, |piece| piece["off"] = 131_000.into());
     pieces_of_a_ghost_out_of_order: Warning "ghost-order" in "tree", "ghost-file-2.img" 3,

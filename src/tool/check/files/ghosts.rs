@@ -3,10 +3,75 @@
 use crate::base::Result;
 use crate::checkpoint::ImageName;
 use crate::image::{Image, Kind};
-use crate::tool::check::Finding;
-use crate::tool::check::files::Context;
+use crate::tool::check::files::{Context, File, remaps};
 use crate::tool::check::findings::Findings;
 use crate::tool::check::spot::{self, Spot};
+use crate::tool::check::{Finding, Subject};
+
+/// What a ghost file is restored as.
+#[derive(Clone, Copy, Debug)]
+struct Ghost {
+    number: u64,
+    mode: Option<u64>,
+    /// Bytes; `None` of what is no regular file, or of none that is whole.
+    size: Option<u64>,
+}
+
+/// The ghost files in whose place each file is opened, by the number of the file.
+#[derive(Debug, Default)]
+pub(super) struct Ghosts(Vec<(u32, Ghost)>);
+
+impl Ghosts {
+    pub(super) fn read(subject: &Subject<'_>, findings: &mut Findings<'_>) -> Result<Self> {
+        let dump = subject.dump;
+        let mut ghosts = Vec::new();
+        let Some(remaps) = spot::image(dump, Kind::RemapFpath, 0, findings)? else { return Ok(Self(ghosts)) };
+        let mut of_file = Vec::new();
+        spot::each(&remaps, |_, look, _| {
+            let (Some(file), Some(remap)) = (look.word("orig_id"), look.word("remap_id")) else { return Ok(()) };
+            let is_ghost = remap & remaps::IS_GHOST != 0 || look.number("remap_type") == Some(remaps::GHOST);
+            is_ghost.then(|| of_file.push((file, u64::from(remap & !remaps::IS_GHOST))));
+            Ok(())
+        })?;
+        // each is opened once, however many lead to it
+        of_file.sort_unstable_by_key(|(_, number)| *number);
+        for same in of_file.chunk_by(|a, b| a.1 == b.1) {
+            subject.go_on()?;
+            let Some((_, number)) = same.first() else { continue };
+            let Some(image) = spot::image(dump, Kind::GhostFile, *number, findings)? else { continue };
+            let Some(Ok(entry)) = image.iter().next() else { continue };
+            let look = entry.look()?;
+            let mode = look.number("mode");
+            let size = if look.flag("chunks") { look.number("size") } else { Some(entry.payload().len() as u64) };
+            let size = size.filter(|_| mode.is_some_and(|mode| mode & TYPE == REGULAR));
+            ghosts.extend(same.iter().map(|(file, _)| (*file, Ghost { number: *number, mode, size })));
+        }
+        ghosts.sort_by_key(|(file, _)| *file);
+        Ok(Self(ghosts))
+    }
+
+    /// A file is opened only if it has the size and the mode that it had.
+    pub(super) fn compare(&self, file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
+        let at = self.0.partition_point(|(id, _)| *id < file.id);
+        let Some((_, ghost)) = self.0.get(at).filter(|(id, _)| *id == file.id) else { return Ok(()) };
+        let name = Kind::GhostFile.file_name(ghost.number).unwrap_or_default();
+        if let (Some(size), Some(found)) = (file.part.number("size"), ghost.size)
+            && size != found
+        {
+            let what = format!("expected {size} bytes in {name}, which is opened for it, found {found}");
+            let advice = "CRIU compares them and refuses: the ghost file was cut, or is another's";
+            findings.add(file.spot.field("size", Finding::error("ghost-size", what).advice(advice)))?;
+        }
+        if let (Some(mode), Some(found)) = (file.part.number("mode"), ghost.mode)
+            && mode != found
+        {
+            let what = format!("expected mode {mode:o} of {name}, which is opened for it, found {found:o}");
+            let advice = "CRIU compares them and refuses: the ghost file is another's";
+            findings.add(file.spot.field("mode", Finding::error("ghost-mode", what).advice(advice)))?;
+        }
+        Ok(())
+    }
+}
 
 /// The bits of a mode that say what it is.
 const TYPE: u64 = 0o170_000;

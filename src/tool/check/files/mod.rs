@@ -35,6 +35,7 @@ struct Context<'s> {
     tables: Tables,
     networks: special::Networks,
     mounts: mounts::Mounts,
+    ghosts: ghosts::Ghosts,
 }
 
 /// The part of an entry that belongs to its type.
@@ -81,7 +82,8 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _: &mut C
     let tables = Tables::read(subject, findings)?;
     let networks = special::Networks::read(subject, findings)?;
     let mounts = mounts::Mounts::read(subject, findings)?;
-    let context = Context { subject, roll, tables, networks, mounts };
+    let ghosts = ghosts::Ghosts::read(subject, findings)?;
+    let context = Context { subject, roll, tables, networks, mounts, ghosts };
     entries::look(&context, findings)?;
     for rule in JOINS {
         subject.go_on()?;

@@ -22,6 +22,7 @@ pub(super) fn look(file: &File<'_>, findings: &mut Findings<'_>) -> Result<()> {
         let finding = Finding::error("path-long", what).advice("the kernel opens no such path");
         findings.add(file.spot.field("name", finding))?;
     }
+    file.context.ghosts.compare(file, findings)?;
     // one from outside is not opened by its path
     match file.part.flag("ext") {
         true => Ok(()),

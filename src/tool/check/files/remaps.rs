@@ -10,11 +10,11 @@ use crate::tool::check::spot;
 
 /// Types of a remap, as CRIU numbers them.
 const LINKED: u64 = 0;
-const GHOST: u64 = 1;
+pub(super) const GHOST: u64 = 1;
 const PROCFS: u64 = 2;
 
 /// In dumps that have no types: a ghost.
-const IS_GHOST: u32 = 1 << 31;
+pub(super) const IS_GHOST: u32 = 1 << 31;
 
 pub(super) fn look(context: &Context<'_>, findings: &mut Findings<'_>) -> Result<()> {
     let dump = context.subject.dump;
