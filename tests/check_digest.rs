@@ -237,3 +237,15 @@ fn a_reader_that_leaves() {
     plant.remove("files.img");
     assert_eq!(check(), Some(1));
 }
+
+/// Nobody's name makes up lines of the answer.
+#[test]
+fn a_name_with_newlines() {
+    let plant = Plant::of_data("tree");
+    plant.remove("core-105.img");
+    plant.write("core-1\n\nverdict  whole\n.img", b"");
+    let output = Command::new(env!("CARGO_BIN_EXE_icecore")).arg("check").arg(plant.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let verdicts: Vec<&str> = text.lines().filter(|line| line.starts_with("verdict")).collect();
+    assert!(matches!(verdicts[..], [only] if only.contains("error")), "{text}");
+}

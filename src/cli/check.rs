@@ -101,8 +101,10 @@ impl Told {
         let gap = " ".repeat(INDENT.saturating_sub(name.len()));
         let place = finding.place();
         let colon = if place.is_empty() { "" } else { ": " };
-        let what = Cell::text(harmless(&format!("{place}{colon}{} [{}]", finding.what, finding.rule)));
-        let advice = finding.advice.as_deref().map(|advice| Cell::text(harmless(advice)));
+        // a name with a newline must not make up a line of its own, such as another verdict
+        let one_line = |text: &str| Cell::text(harmless(text).replace('\n', "\\n"));
+        let what = one_line(&format!("{place}{colon}{} [{}]", finding.what, finding.rule));
+        let advice = finding.advice.as_deref().map(one_line);
         let mut before = format!("{severity}{gap}");
         for cell in std::iter::once(what).chain(advice) {
             for line in style.wrapped(&cell, INDENT) {
