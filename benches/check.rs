@@ -200,7 +200,7 @@ fn main() {
         .unwrap();
     let options = PageOptions { compression: Compression::Lz4, ..options };
     convert(&runs, Target::Bundle(&packed), &Convert { pages: options, ..Convert::default() }, control).unwrap();
-    let mib = pages * PAGE >> 20;
+    let mib = (pages * PAGE) >> 20;
     println!("{mib} MiB of pages, {} threads", rayon::current_num_threads());
 
     let start = Instant::now();

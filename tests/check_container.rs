@@ -27,7 +27,8 @@ fn deep() -> Check {
 
 /// A bundle of `tree`, to do harm to.
 struct Harm {
-    plant: Plant,
+    /// Its directory goes with it.
+    _plant: Plant,
     path: PathBuf,
 }
 
@@ -35,7 +36,7 @@ impl Harm {
     fn new() -> Self {
         let plant = Plant::of_data("tree");
         let path = plant.to_v2();
-        Self { plant, path }
+        Self { _plant: plant, path }
     }
 
     fn bundle(&self) -> Bundle {

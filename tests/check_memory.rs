@@ -263,6 +263,8 @@ fn a_pages_file_that_is_long() {
     let plant = Plant::of_data("tree");
     plant.resize("pages-2.img", plant.size("pages-2.img") + 1);
     plant.expect(Warning, "pages-long", "pages-2.img", None);
+    plant.resize("pages-2.img", plant.size("pages-2.img") + 4095);
+    plant.expect(Error, "pages-long", "pages-2.img", None);
 }
 
 #[test]

@@ -84,6 +84,10 @@ fn a_pre_dump_is_whole() {
         }
     }
     plant.check().expect(Note, "pre-dump", "-", None);
+    // one that ended early
+    plant.entries("inventory.img", |entries| entries[0]["img_version"] = 0.into());
+    plant.names().iter().filter(|name| *name != "inventory.img").for_each(|name| plant.remove(name));
+    plant.expect(Error, "pre-dump-empty", "inventory.img", None);
 }
 
 #[test]

@@ -554,7 +554,7 @@ fn check_tells_of_a_journal() {
     fs::write(dump.join(JOURNAL), "icecore journal 1\0put\0mm-100.img\0end").unwrap();
     let output = Command::new(PROGRAM).args(["check", "--json", dump.to_str().unwrap()]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.code() == Some(1) && said.contains("\"writing-interrupted\""), "{output:?}");
+    assert!(output.status.code() == Some(1) && said.contains("\"change-unfinished\""), "{output:?}");
     assert!(said.contains("\".icecore-journal\""), "{said}");
 }
 

@@ -9,6 +9,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use common::corpus;
 use icecore::base::report::{Cancel, Silent};
@@ -57,9 +58,27 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
+/// A copy of `tests/data` without holes in its files: git makes some where it checks zeros out, and `check` tells.
+fn data() -> &'static Path {
+    static COPY: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let copy = || {
+        let folder = tempfile::tempdir().unwrap();
+        for dump in corpus::dumps(&corpus::data()) {
+            let target = folder.path().join(dump.file_name().unwrap());
+            fs::create_dir(&target).unwrap();
+            for entry in fs::read_dir(&dump).unwrap() {
+                let entry = entry.unwrap();
+                fs::write(target.join(entry.file_name()), fs::read(entry.path()).unwrap()).unwrap();
+            }
+        }
+        folder
+    };
+    COPY.get_or_init(copy).path()
+}
+
 fn icecore(words: &[&str]) -> Output {
     // from there, so that no path of this machine gets into an answer
-    Command::new(env!("CARGO_BIN_EXE_icecore")).args(words).current_dir(corpus::data()).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_icecore")).args(words).current_dir(data()).output().unwrap()
 }
 
 fn is_blessing() -> bool {
@@ -112,7 +131,7 @@ const BLESS: &str = "If that is right: ICECORE_BLESS=1 cargo test --test matrix,
 #[test]
 fn every_question_on_every_dump() {
     let mut problems = Vec::new();
-    for directory in corpus::dumps(&corpus::data()) {
+    for directory in corpus::dumps(data()) {
         let name = directory.file_name().unwrap().to_str().unwrap();
         let first = first_task(&directory);
         for (row, file) in VERBS {
@@ -130,7 +149,7 @@ fn every_question_on_version_2() {
     let usual = PageOptions::default();
     let packed = PageOptions { compression: Compression::Zstd(1), ..usual.clone() };
     let mut problems = Vec::new();
-    for directory in corpus::dumps(&corpus::data()) {
+    for directory in corpus::dumps(data()) {
         let name = directory.file_name().unwrap().to_str().unwrap();
         let first = first_task(&directory);
         for (form, pages) in [("bundle", &usual), ("packed", &packed), ("images", &usual)] {

@@ -15,7 +15,6 @@ mod entries;
 mod files;
 mod finding;
 mod findings;
-mod interrupted;
 mod ipc;
 mod memory;
 mod mounts;
@@ -78,7 +77,6 @@ type Rule = fn(&Subject<'_>, &mut Findings<'_>, &mut Checked) -> Result<()>;
 
 /// All rules, in the order in which they look: what later ones build on comes first.
 const RULES: &[Rule] = &[
-    interrupted::look,
     entries::look,
     references::look,
     tasks::look,

@@ -56,8 +56,13 @@ pub(super) fn look(dump: &Checkpoint, described: &[Described], findings: &mut Fi
                 std::cmp::Ordering::Greater => {
                     let what = format!("expected {payload} bytes, as {} says, found {size}", one.name);
                     let advice = "CRIU passes over what is behind; the pagemap may have lost entries, or be another's";
-                    findings
-                        .add(Finding::warning("pages-long", what).in_image(file).at_offset(payload).advice(advice))?;
+                    // pages of which the pagemap says nothing: CRIU restores the process without them
+                    let is_page = size.saturating_sub(payload) >= dump.page_size();
+                    let finding = match is_page {
+                        true => Finding::error("pages-long", what),
+                        false => Finding::warning("pages-long", what),
+                    };
+                    findings.add(finding.in_image(file).at_offset(payload).advice(advice))?;
                 }
             }
         }

@@ -133,6 +133,11 @@ pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _checked:
 /// A dump without a list of tasks: of memory alone, or one that lost it.
 fn no_tree(subject: &Subject<'_>, findings: &mut Findings<'_>) -> Result<()> {
     let has = |kind: Kind| !subject.dump.images_of(kind).is_empty();
+    let is_pre_dump = subject.dump.inventory().is_ok_and(|inventory| inventory.img_version == 0);
+    if is_pre_dump && subject.dump.images().iter().all(|image| image.kind == Kind::Inventory) {
+        let finding = Finding::error("pre-dump-empty", "a pre-dump without any memory: it ended early");
+        return findings.add(finding.in_image("inventory.img").advice("dump again"));
+    }
     if has(Kind::Core) || has(Kind::Mm) || has(Kind::Files) || !has(Kind::Pagemap) {
         let finding = Finding::error("pstree-missing", "expected the list of tasks, found none: CRIU stops");
         return findings.add(finding.in_image("pstree.img").advice("dump again"));
