@@ -33,6 +33,33 @@ pub(crate) fn lock(file: &File) -> Lock {
     }
 }
 
+/// A directory whose lock is held as long as this is there.
+///
+/// The lock is given back by name, not left to closing: a process that is being started by another thread has the
+/// file open too, until it executes its program.
+#[derive(Debug)]
+pub(crate) struct Held(File);
+
+impl From<File> for Held {
+    fn from(file: File) -> Self {
+        Self(file)
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Opens a directory, which no link may lead to.
 pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     open(path, OFlags::DIRECTORY)
@@ -51,7 +78,7 @@ pub(crate) fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Makes a directory under a temporary name beside `target`, and takes its lock.
-pub(crate) fn directory_beside(target: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+pub(crate) fn directory_beside(target: &Path, mode: u32) -> io::Result<(PathBuf, Held)> {
     let (path, file) = beside(target, |name| {
         DirBuilder::new().mode(mode).create(name)?;
         // between these two steps somebody may take it for one that was left
@@ -61,7 +88,7 @@ pub(crate) fn directory_beside(target: &Path, mode: u32) -> io::Result<(PathBuf,
             false => Err(io::ErrorKind::AlreadyExists.into()),
         }
     })?;
-    Ok((path, file))
+    Ok((path, Held(file)))
 }
 
 /// What is gone is tried again under another name.
@@ -91,7 +118,11 @@ pub(crate) fn sweep_all(directory: &Path, theirs: impl Fn(&[u8]) -> bool) {
         // a file that is neither is no file of ours
         let Ok(file) = open(&path, OFlags::empty()) else { continue };
         let Ok(meta) = file.metadata() else { continue };
-        if lock(&file) != Lock::Ours || !is_at(&file, &path) {
+        if lock(&file) != Lock::Ours {
+            continue;
+        }
+        let file = Held(file);
+        if !is_at(&file, &path) {
             continue;
         }
         let _ = match (meta.is_dir(), meta.is_file()) {

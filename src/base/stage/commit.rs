@@ -21,7 +21,7 @@ impl Stage {
     /// Errors: the system refused; what it replaces has changed meanwhile. All is then as before; if a journal could not
     /// be carried out to its end, [`recover`](Self::recover) does the rest.
     pub fn commit(mut self) -> Result<()> {
-        rustix::fs::syncfs(&self.directory).map_err(|error| self.error("cannot sync", error))?;
+        rustix::fs::syncfs(&*self.directory).map_err(|error| self.error("cannot sync", error))?;
         self.compare(&self.target)?;
         if self.road == Road::Beside {
             match self.rename() {
@@ -126,7 +126,7 @@ impl Stage {
     /// Puts the journal in force, for good.
     fn enforce(&self) -> Result<()> {
         let enforced = Journal::enforce(&self.target).and_then(|()| {
-            let synced = rustix::fs::syncfs(&self.directory);
+            let synced = rustix::fs::syncfs(&*self.directory);
             if synced.is_err() {
                 // as far as anybody knows it is not in force; it must not be later on
                 fs::remove_file(self.target.join(JOURNAL))?;

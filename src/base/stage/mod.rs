@@ -23,7 +23,7 @@ use std::sync::Mutex;
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
-use crate::base::left;
+use crate::base::left::{self, Held};
 use crate::base::made::Made;
 use crate::base::sink::Sink;
 use crate::base::temporary::parent;
@@ -59,9 +59,9 @@ pub struct Stage {
     gone: Mutex<Vec<PathBuf>>,
     kept: Mutex<Vec<PathBuf>>,
     /// Open since it was begun, so that it hears of every write that failed; and locked.
-    directory: File,
+    directory: Held,
     /// The lock of the directory it replaces.
-    _lock: Option<File>,
+    _lock: Option<Held>,
     made: Option<Made>,
     /// It is not to be removed: it is in its place, or a journal says what is left to do.
     is_done: bool,
@@ -191,13 +191,13 @@ impl Stage {
         old: &[Seen],
         is_replace: bool,
         road: Road,
-    ) -> io::Result<(PathBuf, Road, File, bool)> {
+    ) -> io::Result<(PathBuf, Road, Held, bool)> {
         let (path, directory) = match road {
             Road::Beside => left::directory_beside(target, 0o700)?,
             Road::Inside => {
                 let path = target.join(STAGED);
                 fs::DirBuilder::new().mode(0o700).create(&path)?;
-                let directory = left::open_directory(&path)?;
+                let directory = left::open_directory(&path)?.into();
                 (path, directory)
             }
         };
@@ -212,7 +212,7 @@ impl Stage {
             (Err(error), Road::Inside) if is_no_way(&error) => {
                 fs::remove_dir_all(&path)?;
                 fs::DirBuilder::new().mode(0o700).create(&path)?;
-                let directory = left::open_directory(&path)?;
+                let directory = left::open_directory(&path)?.into();
                 Ok((path, road, directory, false))
             }
             (Err(error), _) => {

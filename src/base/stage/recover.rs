@@ -1,12 +1,12 @@
 //! What a killed program left in a directory, and beside it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::journal::Journal;
 use super::{JOURNAL_NEW, OWN, STAGED, Stage, failed};
-use crate::base::left::{self, Lock};
+use crate::base::left::{self, Held, Lock};
 use crate::base::{Error, Result};
 
 /// What [`Stage::recover`] found.
@@ -42,11 +42,11 @@ impl Stage {
 }
 
 /// Takes the lock of a directory: two that write into it would each replace what the other one wrote.
-pub(super) fn hold(target: &Path) -> Result<File> {
+pub(super) fn hold(target: &Path) -> Result<Held> {
     let file = left::open_directory(target).map_err(|error| failed(target, "cannot open", error))?;
     match left::lock(&file) {
         // it may have been replaced while the lock was taken
-        Lock::Ours | Lock::Unknown if left::is_at(&file, target) => Ok(file),
+        Lock::Ours | Lock::Unknown if left::is_at(&file, target) => Ok(file.into()),
         _ => Err(Error::usage("is being written by another process")
             .in_image(target.to_string_lossy())
             .hint("try again when that is done")),

@@ -1,6 +1,5 @@
 //! A directory for what is only needed on the way.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Result, left};
@@ -9,7 +8,7 @@ use crate::base::{Error, Result, left};
 pub(super) struct Scratch {
     pub(super) path: PathBuf,
     /// Says that somebody works in it.
-    _lock: File,
+    _lock: left::Held,
 }
 
 impl Scratch {
