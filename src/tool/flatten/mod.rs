@@ -5,6 +5,7 @@
 
 mod entries;
 mod files;
+mod filling;
 mod holes;
 mod inventory;
 mod mover;
@@ -13,6 +14,7 @@ mod report;
 mod survey;
 mod work;
 mod write;
+mod writer;
 
 use std::collections::HashSet;
 use std::fs::{self, Permissions};

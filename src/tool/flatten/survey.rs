@@ -31,13 +31,14 @@ pub(super) struct Survey {
 pub(super) struct Plan {
     pub(super) name: ImageName,
     pub(super) pages: String,
+    /// Bytes that will be moved.
+    pub(super) bytes: u64,
 }
 
 /// What one pagemap was found to be.
 struct Found {
     plan: Plan,
     own: Own,
-    bytes: u64,
     /// Bytes of pages in its largest block that stays, or 0.
     largest: u64,
     is_known: bool,
@@ -88,7 +89,7 @@ impl Survey {
                 .in_image(name)
                 .hint("each pagemap needs a pages file of its own"));
         }
-        let bytes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.bytes));
+        let bytes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.plan.bytes));
         let holes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.holes));
         let plans = found.into_iter().map(|one| one.plan).collect();
         Ok(Self { plans, counts, keeps, largest, bytes, holes, is_whole })
@@ -150,5 +151,5 @@ fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts) -
         Ok(())
     })?;
     let holes = under;
-    Ok(Found { holes, plan: Plan { name: name.clone(), pages }, own, bytes, largest, is_known: object.pages.is_some() })
+    Ok(Found { holes, plan: Plan { name: name.clone(), pages, bytes }, own, largest, is_known: object.pages.is_some() })
 }

@@ -9,10 +9,12 @@ use crate::checkpoint::Checkpoint;
 use crate::memory::{Pages, Stored};
 use crate::tool::flatten::entries::Entries;
 use crate::tool::flatten::files::{Place, create};
-use crate::tool::flatten::mover::{From, Mover};
+use crate::tool::flatten::filling::From;
+use crate::tool::flatten::mover::Mover;
 use crate::tool::flatten::object::{Object, Part, Step, What};
 use crate::tool::flatten::survey::Plan;
 use crate::tool::flatten::work::Work;
+use crate::tool::flatten::writer::Writer;
 
 /// How much was written.
 pub(super) struct Written {
@@ -45,17 +47,23 @@ pub(super) fn write(
     let behind = usize::try_from(head.payload_offset()).unwrap_or(usize::MAX);
     pagemap.write_all(object.image.bytes().get(..behind).unwrap_or_default()).map_err(failed)?;
     let mut entries = Entries::new(pagemap, object.page_size(), aligned);
-    let mut content = Content { pages, mover: Mover::new(out, &pages_path, work), block: Unpacked::default() };
-    object.walk(keep_blocks, |step| match step {
-        Step::Same(message, _) => entries.same(message),
-        Step::Pages(part) => content.part(part, &mut entries),
-    })?;
-    let (mut pagemap, length) = entries.finish()?;
-    pagemap.flush().map_err(failed)?;
-    content.mover.finish(length)?;
-    let head = pagemap.get_ref().metadata().map_or(0, |meta| meta.len());
-    let (moved, written) = (content.mover.moved, content.mover.written);
-    Ok(Written { moved, written, bytes: head.saturating_add(length) })
+    let writer = Writer::new(out, &pages_path, work);
+    std::thread::scope(|scope| {
+        let mover = Mover::new(scope, writer, plan.bytes)?;
+        let mut content = Content { pages, mover, block: Unpacked::default() };
+        let walked = object.walk(keep_blocks, |step| match step {
+            Step::Same(message, _) => entries.same(message),
+            Step::Pages(part) => content.part(part, &mut entries),
+        });
+        let mut bytes = 0;
+        let length = walked.and_then(|_| entries.finish()).and_then(|(mut pagemap, length)| {
+            pagemap.flush().map_err(failed)?;
+            bytes = pagemap.get_ref().metadata().map_or(0, |meta| meta.len()).saturating_add(length);
+            Ok(length)
+        });
+        let (moved, written) = content.mover.finish(length)?;
+        Ok(Written { moved, written, bytes })
+    })
 }
 
 const BUFFER: usize = 256 << 10;
@@ -81,13 +89,13 @@ struct Unpacked {
     bytes: Vec<u8>,
 }
 
-struct Content<'p, 'w> {
+struct Content<'p, 's, 'w> {
     pages: &'p Pages,
-    mover: Mover<'w>,
+    mover: Mover<'s, 'w>,
     block: Unpacked,
 }
 
-impl Content<'_, '_> {
+impl<'s, 'w: 's> Content<'_, 's, 'w> {
     fn part<W: Write>(&mut self, part: Part<'_>, entries: &mut Entries<W>) -> Result<()> {
         let Part { vaddr, pages, style, what } = part;
         match what {
