@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::IoSliceMut;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::io::Errno;
 
 use crate::base::{Error, Result};
+use crate::memory::PagesFile;
 use crate::tool::flatten::writer::shorter;
 
 /// Bytes that are written with one call. Few enough to stay in a core's cache between reading and writing.
 pub(super) const ROOM: usize = 256 << 10;
 /// Bytes between two wanted stretches that are read along: that costs less than a further call.
-const GAP: u64 = 16 << 10;
+const GAP: u64 = 4 << 10;
 /// Bytes that are read along with one call, at most.
 const WASTE: usize = 128 << 10;
 
@@ -22,10 +24,20 @@ pub(super) type Key = (usize, usize);
 
 /// A file that content comes from.
 #[derive(Clone)]
-pub(super) struct From {
-    pub(super) content: Bytes,
-    /// Where there is one.
-    pub(super) file: Option<std::sync::Arc<File>>,
+pub(super) enum From {
+    File(Arc<File>),
+    /// There is none, as in an archive.
+    Memory(Bytes),
+}
+
+impl From {
+    /// Errors: the file is not there or cannot be opened.
+    pub(super) fn open(pages: &PagesFile) -> Result<Self> {
+        Ok(match pages.open()? {
+            Some(file) => Self::File(Arc::new(file)),
+            None => Self::Memory(pages.content()?),
+        })
+    }
 }
 
 /// What is gathered for one call.
@@ -88,7 +100,7 @@ impl Filling {
         some
     }
 
-    /// Reads what was asked for. Gives all that was gathered, and begins anew with `buffer`.
+    /// Reads what was asked for.
     ///
     /// Errors: a file cannot be read, or is shorter than it was.
     pub(super) fn fill(&mut self, files: &HashMap<Key, From>) -> Result<()> {
@@ -105,10 +117,13 @@ impl Filling {
         let mut parts = parts.into_iter().peekable();
         while let Some(first) = parts.next() {
             let (key, offset, mut end) = (first.key, first.offset, first.end());
-            let Some(from) = files.get(&key) else { continue };
-            let Some(file) = from.file.as_deref() else {
-                copy(&from.content, first)?;
-                continue;
+            let file = match files.get(&key) {
+                Some(From::File(file)) => file,
+                Some(From::Memory(content)) => {
+                    copy(content, first)?;
+                    continue;
+                }
+                None => continue,
             };
             self.waste.resize(WASTE, 0);
             let mut waste = self.waste.as_mut_slice();
@@ -133,7 +148,7 @@ impl Filling {
         Ok(())
     }
 
-    /// All that was gathered; another buffer takes its place.
+    /// Gives all that was gathered, the first so many bytes of a buffer; another takes its place.
     pub(super) fn swap(&mut self, buffer: Vec<u8>) -> (Vec<u8>, usize) {
         (std::mem::replace(&mut self.buffer, buffer), std::mem::take(&mut self.used))
     }
@@ -165,7 +180,6 @@ fn read(file: &File, mut slices: &mut [IoSliceMut<'_>], mut offset: u64) -> Resu
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::Arc;
 
     use super::*;
 
@@ -174,9 +188,8 @@ mod tests {
         let content: Vec<u8> = (0..400_000u32).flat_map(|number| number.to_le_bytes()).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();
-        let file = From { content: Bytes::new(), file: Some(Arc::new(file)) };
-        let memory = From { content: content.clone().into(), file: None };
-        let files = HashMap::from([((0, 0), file), ((1, 0), memory)]);
+        let memory = From::Memory(content.clone().into());
+        let files = HashMap::from([((0, 0), From::File(Arc::new(file))), ((1, 0), memory)]);
         let mut filling = Filling::new();
         let mut expected: Vec<u8> = Vec::new();
         // ascending with gaps of all sizes, descending, the same twice, next to each other, and from memory

@@ -8,6 +8,7 @@ mod files;
 mod filling;
 mod holes;
 mod inventory;
+mod kept;
 mod mover;
 mod object;
 mod report;

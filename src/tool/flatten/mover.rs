@@ -1,6 +1,8 @@
 //! Moves content into the file that is written: finds what belongs together, and reads it; a second thread writes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
@@ -19,7 +21,7 @@ const WAITING: usize = 2;
 pub(super) struct Mover<'s, 'w> {
     hand: Hand<'s, 'w>,
     /// From here on a stretch is moved from file to file: that costs a call for each, and less for each byte.
-    long: u64,
+    long: Arc<AtomicU64>,
     files: HashMap<Key, From>,
     /// A stretch that may go on.
     stretch: Option<(Key, Stretch)>,
@@ -126,12 +128,12 @@ impl<'s, 'w: 's> Mover<'s, 'w> {
 
     fn end_stretch(&mut self) -> Result<()> {
         let Some((key, mut stretch)) = self.stretch.take() else { return Ok(()) };
-        if stretch.length >= self.long
-            && let Some(from) = self.files.get(&key).filter(|from| from.file.is_some())
+        if stretch.length >= self.long.load(Ordering::Relaxed)
+            && let Some(From::File(file)) = self.files.get(&key)
         {
-            let from = from.clone();
+            let file = file.clone();
             self.flush()?;
-            return self.hand(Job::Copy(from, stretch));
+            return self.hand(Job::Copy(file, stretch));
         }
         while stretch.length > 0 {
             self.room(stretch.at)?;

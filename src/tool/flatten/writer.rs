@@ -5,12 +5,14 @@ use std::fs::File;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::Advice;
 use rustix::io::Errno;
 
 use crate::base::{Error, Result};
-use crate::tool::flatten::filling::From;
+use crate::tool::flatten::filling::ROOM;
 use crate::tool::flatten::work::Work;
 
 /// Bytes that are moved between two looks at the clock.
@@ -23,7 +25,7 @@ pub(super) enum Job {
     /// The first `length` bytes go to `at`.
     Write { buffer: Vec<u8>, length: usize, at: u64 },
     /// These bytes of a file go to `at`.
-    Copy(From, Stretch),
+    Copy(Arc<File>, Stretch),
 }
 
 /// Consecutive bytes of a file, and where they go.
@@ -43,24 +45,26 @@ pub(super) struct Writer<'w> {
     pub(super) written: u64,
     /// Up to where the disk has begun to take what was written.
     begun: u64,
+    long: Arc<AtomicU64>,
 }
 
 impl<'w> Writer<'w> {
     pub(super) fn new(out: File, path: &Path, work: &'w Work<'w>) -> Self {
-        Self { out, path: path.to_path_buf(), work, moved: 0, written: 0, begun: 0 }
-    }
-
-    /// From how many bytes on a stretch is better moved from file to file.
-    pub(super) fn long(&self) -> u64 {
         const EXT: u64 = 0xef53;
         const TMPFS: u64 = 0x0102_1994;
-        let kind = rustix::fs::fstatfs(&self.out).ok().and_then(|stat| u64::try_from(stat.f_type).ok());
-        match kind {
-            // there nothing is shared, and the system copies with one core what reading and writing do with two
+        let kind = rustix::fs::fstatfs(&out).ok().and_then(|stat| u64::try_from(stat.f_type).ok());
+        let long = Arc::new(AtomicU64::new(match kind {
+            // these share nothing: the system would copy with one core what is read and written with two
             Some(TMPFS) => u64::MAX,
             Some(EXT) => 1 << 20,
             _ => 64 << 10,
-        }
+        }));
+        Self { out, path: path.to_path_buf(), work, moved: 0, written: 0, begun: 0, long }
+    }
+
+    /// From how many bytes on a stretch is better moved from file to file; more once the system has refused to.
+    pub(super) fn long(&self) -> Arc<AtomicU64> {
+        self.long.clone()
     }
 
     /// Does it, and gives the buffer back.
@@ -73,7 +77,7 @@ impl<'w> Writer<'w> {
                 self.write(buffer.get(..length).unwrap_or_default(), at)?;
                 Ok(Some(buffer))
             }
-            Job::Copy(from, stretch) => self.copy(&from, stretch).map(|()| None),
+            Job::Copy(file, stretch) => self.copy(&file, stretch).map(|()| None),
         }
     }
 
@@ -93,16 +97,13 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    fn copy(&mut self, from: &From, mut stretch: Stretch) -> Result<()> {
+    fn copy(&mut self, file: &File, mut stretch: Stretch) -> Result<()> {
+        let mut buffer = Vec::new();
         while stretch.length > 0 {
             self.work.go_on()?;
             let some = usize::try_from(stretch.length).unwrap_or(usize::MAX).min(STEP);
-            let (mut source, mut to) = (stretch.offset, stretch.at);
-            let done = match &from.file {
-                Some(file) => rustix::fs::copy_file_range(file, Some(&mut source), &self.out, Some(&mut to), some),
-                None => Err(Errno::BADF),
-            };
-            let done = match done {
+            let (mut from, mut to) = (stretch.offset, stretch.at);
+            let done = match rustix::fs::copy_file_range(file, Some(&mut from), &self.out, Some(&mut to), some) {
                 Ok(0) => return Err(shorter()),
                 Ok(moved) => {
                     self.moved = self.moved.saturating_add(moved as u64);
@@ -110,12 +111,18 @@ impl<'w> Writer<'w> {
                     moved
                 }
                 Err(Errno::INTR) => 0,
-                // other file systems, or one that cannot: from the map
+                // two file systems, or one that cannot
                 Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF | Errno::PERM) => {
-                    let start = usize::try_from(stretch.offset).unwrap_or(usize::MAX);
-                    let bytes = from.content.get(start..start.saturating_add(some)).ok_or_else(shorter)?;
-                    self.write(bytes, stretch.at)?;
-                    some
+                    self.long.store(u64::MAX, Ordering::Relaxed);
+                    buffer.resize(some.min(ROOM), 0);
+                    let read = file.read_at(&mut buffer, stretch.offset);
+                    match read.map_err(|error| Error::io("cannot read pages", error))? {
+                        0 => return Err(shorter()),
+                        read => {
+                            self.write(buffer.get(..read).unwrap_or_default(), stretch.at)?;
+                            read
+                        }
+                    }
                 }
                 Err(error) => return Err(self.failed("cannot copy pages", error)),
             };
