@@ -20,7 +20,7 @@ use common::chain::{BASE, dealt, entry, is_pagemap, names, scratch, write};
 use common::pagemap::{PAGE, Pagemap, Store, content, process};
 use common::writer::{File, message};
 use common::{corpus, flat};
-use icecore::base::report::{Cancel, Silent};
+use icecore::base::report::{Cancel, Progress, Silent};
 use icecore::checkpoint::Options;
 use icecore::memory::Content;
 use icecore::tool::convert::{Convert, Target, convert};
@@ -523,4 +523,67 @@ fn as_a_program() {
             .runs(0..u64::MAX)
             .all(|run| !matches!(run.content, Content::Missing(icecore::memory::Missing::Broken(_))))
     );
+}
+
+/// So much that reading and writing are two threads: single pages, and stretches that go from file to file.
+fn much(root: &Path) -> std::path::PathBuf {
+    const SINGLE: u64 = 1500;
+    const LONG: u64 = 700;
+    let anew = |level: u8, is_anew: bool, pages: u64| match (is_anew, level) {
+        (true, _) | (_, 2) => {
+            let mut bytes = content(level, pages as usize);
+            (0u64..)
+                .zip(bytes.chunks_mut(PAGE))
+                .for_each(|(number, page)| page[8..16].copy_from_slice(&number.to_le_bytes()));
+            Store::Plain(bytes)
+        }
+        _ => Store::Parent(pages),
+    };
+    let chain: Vec<Vec<(u64, Store)>> = (0..3u8)
+        .map(|level| {
+            let single = (0..SINGLE).map(|page| (page % 7 / 6, anew(level, page % (3 + u64::from(level)) == 0, 1)));
+            single.chain((0..4).map(|long| (0, anew(level, long == u64::from(level), LONG)))).collect()
+        })
+        .collect();
+    write(root, &chain, 7)
+}
+
+#[test]
+fn much_from_one_file_system_to_another() {
+    let (here, there) = (scratch(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    for (number, (from, to)) in [(&here, &there), (&there, &here), (&here, &here), (&there, &there)].iter().enumerate()
+    {
+        let root = from.path().join(number.to_string());
+        let source = much(&root);
+        let target = to.path().join(format!("whole-{number}"));
+        let Flattened { counts, .. } = made(&source, &target, false).unwrap();
+        same(&source, &target);
+        assert_eq!(counts.copied + counts.written, counts.pages * PAGE as u64);
+        assert!(counts.dumps.iter().all(|dump| dump.pages > 500), "{counts:?}");
+    }
+}
+
+/// Asks to end once so much is done.
+struct Ending<'c>(&'c Cancel, u64);
+
+impl Progress for Ending<'_> {
+    fn advance(&self, done: u64, _: u64) {
+        if done >= self.1 {
+            self.0.cancel();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_wherever_it_ends() {
+    let root = scratch();
+    let source = much(root.path());
+    let before = names(root.path());
+    for at in (0..16).map(|at| at << 20) {
+        let cancel = Cancel::default();
+        let target = root.path().join("whole");
+        let error = flatten(&source, &target, &Flatten::default(), (&Ending(&cancel, at), &cancel)).unwrap_err();
+        assert!(error.to_string().contains("interrupted"), "{error}");
+        assert_eq!(names(root.path()), before);
+    }
 }

@@ -11,53 +11,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::chain::{dealt, names};
-use common::oracle;
+use common::{living, oracle};
 use icecore::base::report::{Cancel, Silent};
 use icecore::tool::convert::{Convert, Target, convert};
 
-/// Two processes: what they know is a table that the child has changed in its copy, memory they share, a pipe, and how
-/// often they were asked.
-const PROGRAM: &str = r#"
-import hashlib, mmap, os, random, sys
-folder = sys.argv[1]
-random.seed(7)
-table = bytearray(random.randbytes(3 << 20)) + bytearray(1 << 20) + bytearray(b"heap " * 100000)
-shared = mmap.mmap(-1, 1 << 20)
-shared[:12] = b"shared bytes"
-shared[9 << 16:(9 << 16) + 4096] = random.randbytes(4096)
-read, write = os.pipe()
-child = os.fork()
-if child == 0:
-    os.close(write)
-    table[5] ^= 255
-    while line := os.read(read, 100):
-        shared[100:100 + len(line)] = line
-        shared[200:264] = hashlib.sha256(table).hexdigest().encode()
-        shared[300] += 1
-    os._exit(0)
-asked = 0
-while True:
-    with open(folder + "/ask") as file:
-        word = file.read().strip()
-    asked += 1
-    os.write(write, word.encode())
-    while shared[300] < asked:
-        os.sched_yield()
-    with open(folder + "/answer", "w") as file:
-        file.write(f"{asked} {os.getpid()} {child} {hashlib.sha256(table).hexdigest()} {bytes(shared[:12])} "
-                   f"{hashlib.sha256(shared[1 << 16:]).hexdigest()} {bytes(shared[200:264])} "
-                   f"{bytes(shared[100:100 + len(word)])}\n")
-"#;
-
-/// Runs in namespaces of its own, as process 1. Between a dump and a restore it waits for what is to be restored.
+/// Goes on in namespaces of its own, as process 1. Between a dump and a restore it waits for what is to be restored.
 const INSIDE: &str = r#"
-set -e
-cd /
-mkfifo "$DIR/ask" "$DIR/answer"
-setsid env -i python3 "$DIR/program.py" "$DIR" </dev/null >/dev/null 2>&1 &
-leader=$!
-ask() { timeout 20 bash -c 'echo "$1" >"$DIR/ask"; cat "$DIR/answer"' ask "$1"; }
-ask one >"$DIR/said"
 for number in $(seq "$1"); do
   mkdir "$DIR/images"
   "$CRIU" dump --tree "$leader" --images-dir "$DIR/images" --log-file "$DIR/dump.log" -v4 || { tail -n 20 "$DIR/dump.log" >&2; exit 1; }
@@ -112,9 +71,9 @@ fn out_of_a_chain_it_is_still_itself() {
     let Some(criu) = oracle::criu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
-    fs::write(directory.join("program.py"), PROGRAM).unwrap();
+    fs::write(directory.join("program.py"), living::PROGRAM).unwrap();
     let mut inside = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/in-pid-namespace"))
-        .args(["bash", "-c", INSIDE, "inside", &WAYS.len().to_string()])
+        .args(["bash", "-c", &format!("{}{INSIDE}", living::BEGIN), "inside", &WAYS.len().to_string()])
         .env("DIR", directory)
         .env("CRIU", criu)
         .env_remove("RUST_BACKTRACE")
@@ -149,16 +108,6 @@ fn out_of_a_chain_it_is_still_itself() {
     let output = inside.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-
-    let said = fs::read_to_string(directory.join("said")).unwrap();
-    let said: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
-    assert_eq!(said.len(), WAYS.len() + 1, "{told}");
-    for (number, line) in said.iter().enumerate() {
-        let way = number.checked_sub(1).map_or("before", |number| WAYS[number].0);
-        assert_eq!(line[0], (number + 1).to_string(), "{way}");
-        assert_eq!(line[1..8], said[0][1..8], "{way}: pids, tables and shared memory");
-        let word = if number == 0 { "one".to_owned() } else { format!("word-{number}") };
-        assert_eq!(line[8], format!("b'{word}'"), "{way}: what the child was told");
-    }
-    assert_ne!(said[0][3], &said[0][7][2..66], "the child has a table of its own");
+    let words: Vec<_> = (1..).zip(WAYS).map(|(number, (way, _))| (format!("word-{number}"), way)).collect();
+    living::still_itself(directory, &words, &told);
 }

@@ -230,7 +230,8 @@ impl Walk {
         let flags = entry.pe_flags();
         let length = entry.pages().checked_mul(page_size)?;
         let end = entry.vaddr.checked_add(length)?;
-        let is_usual = flags & !PE_LAZY == PE_PRESENT
+        let is_present = flags & !PE_LAZY == PE_PRESENT;
+        let is_usual = (is_present || flags == PE_PARENT)
             && entry.blocks.is_none()
             && entry.vaddr >= self.end
             && entry.vaddr & page_size.wrapping_sub(1) == 0
@@ -239,10 +240,14 @@ impl Walk {
         if !is_usual {
             return None;
         }
-        let payload = self.payload.checked_add(length)?.checked_add(self.gap)?;
+        let payload = match is_present {
+            true => self.payload.checked_add(length)?.checked_add(self.gap)?,
+            false => self.payload,
+        };
         self.group(index, entry.vaddr);
         self.end = end;
         self.payload = payload;
+        self.has_parent |= !is_present;
         Some(())
     }
 

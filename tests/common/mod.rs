@@ -11,6 +11,7 @@ pub mod faults;
 pub mod flat;
 pub mod held;
 pub mod judge;
+pub mod living;
 pub mod oracle;
 pub mod packing;
 pub mod pagemap;

@@ -65,6 +65,11 @@ impl<W: Write> Entries<W> {
         Self { out, page_size: page_size.max(1), aligned, at: 0, open: None, message: Vec::new() }
     }
 
+    /// What is written so far, but for the entry that may still grow.
+    pub(super) fn out(&self) -> &W {
+        &self.out
+    }
+
     /// An entry as the dump has it, of pages without content here.
     pub(super) fn same(&mut self, message: &[u8]) -> Result<()> {
         self.close()?;

@@ -5,14 +5,17 @@
 
 mod entries;
 mod files;
+mod filling;
 mod holes;
 mod inventory;
+mod kept;
 mod mover;
 mod object;
 mod report;
 mod survey;
 mod work;
 mod write;
+mod writer;
 
 use std::collections::HashSet;
 use std::fs::{self, Permissions};

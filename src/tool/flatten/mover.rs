@@ -1,91 +1,67 @@
-//! Moves content into the file that is written: long stretches from file to file, so that they pass through no buffer
-//! and file systems that can share them do; short ones in one call for many, straight from the map.
+//! Moves content into the file that is written: finds what belongs together, and reads it; a second thread writes.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::IoSlice;
-use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
-
-use bytes::Bytes;
-use rustix::fs::Advice;
-use rustix::io::Errno;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use crate::base::{Error, Result};
-use crate::tool::flatten::work::Work;
+use crate::tool::flatten::filling::{Filling, From, Key, ROOM};
+use crate::tool::flatten::writer::{Job, Stretch, Writer};
 
-/// From here on a stretch is moved from file to file: that costs a call for each, and less for each byte.
-const LONG: u64 = 64 << 10;
-/// Bytes that are moved between two looks at the clock.
-const STEP: usize = 8 << 20;
-/// Bytes that are handed to the disk together.
-const BEGUN: u64 = 8 << 20;
-/// Bytes and pieces that are written with one call.
-const GATHERED: usize = 1 << 20;
-const PIECES: usize = 512;
 /// So many files are kept open.
 const OPEN: usize = 64;
+/// So much work is a thread worth.
+const MUCH: u64 = 4 << 20;
+/// Buffers that wait to be written.
+const WAITING: usize = 2;
 
-/// Which of the files that are read: of which dump of the chain, and which of its files.
-pub(super) type Key = (usize, usize);
-
-/// A file that content comes from.
-#[derive(Clone)]
-pub(super) struct From {
-    pub(super) content: Bytes,
-    /// Where there is one.
-    pub(super) file: Option<std::sync::Arc<File>>,
-}
-
-/// Writes one file.
-pub(super) struct Mover<'w> {
-    out: File,
-    path: PathBuf,
-    work: &'w Work<'w>,
+/// Moves content into one file.
+pub(super) struct Mover<'s, 'w> {
+    hand: Hand<'s, 'w>,
+    /// From here on a stretch is moved from file to file: that costs a call for each, and less for each byte.
+    long: Arc<AtomicU64>,
     files: HashMap<Key, From>,
     /// A stretch that may go on.
-    stretch: Option<Stretch>,
-    /// What is to be written in front of `at`.
-    pieces: Vec<Gathered>,
-    own: Vec<u8>,
-    bytes: usize,
+    stretch: Option<(Key, Stretch)>,
+    filling: Filling,
+    /// What is gathered goes in front of this.
     at: u64,
-    /// Bytes that were moved from file to file, and those that were written.
-    pub(super) moved: u64,
-    pub(super) written: u64,
-    /// Up to where the disk has begun to take what was written.
-    begun: u64,
 }
 
-struct Stretch {
-    key: Key,
-    offset: u64,
-    at: u64,
-    length: u64,
+/// Who writes.
+enum Hand<'s, 'w> {
+    Own(Writer<'w>),
+    Other { jobs: SyncSender<Job>, free: Receiver<Vec<u8>>, thread: ScopedJoinHandle<'s, Result<Writer<'w>>> },
 }
 
-/// Bytes to write: of a file that is mapped, or of `own`.
-enum Gathered {
-    Of(Bytes),
-    Own(usize, usize),
-}
-
-impl<'w> Mover<'w> {
-    pub(super) fn new(out: File, path: &Path, work: &'w Work<'w>) -> Self {
-        Self {
-            out,
-            path: path.to_path_buf(),
-            work,
-            files: HashMap::new(),
-            stretch: None,
-            pieces: Vec::new(),
-            own: Vec::new(),
-            bytes: 0,
-            at: 0,
-            moved: 0,
-            written: 0,
-            begun: 0,
-        }
+impl<'s, 'w: 's> Mover<'s, 'w> {
+    /// Begins to move so many `bytes`.
+    ///
+    /// Errors: there are no more threads.
+    pub(super) fn new<'e>(scope: &'s Scope<'s, 'e>, writer: Writer<'w>, bytes: u64) -> Result<Self> {
+        let long = writer.long();
+        let hand = if bytes < MUCH || rayon::current_num_threads() < 2 {
+            Hand::Own(writer)
+        } else {
+            let (jobs, todo) = sync_channel(WAITING);
+            let (back, free) = channel();
+            let mut writer = writer;
+            let write = move || {
+                for job in todo {
+                    if let Some(buffer) = writer.carry_out(job)? {
+                        // who reads may have come to the end
+                        let _ = back.send(buffer);
+                    }
+                }
+                Ok(writer)
+            };
+            let thread = Builder::new().name("flatten".into()).spawn_scoped(scope, write);
+            let thread = thread.map_err(|error| Error::io("cannot start a thread", error))?;
+            Hand::Other { jobs, free, thread }
+        };
+        Ok(Self { hand, long, files: HashMap::new(), stretch: None, filling: Filling::new(), at: 0 })
     }
 
     /// Puts `length` bytes of a file at `at`; `open` opens it where it is not open yet.
@@ -99,8 +75,8 @@ impl<'w> Mover<'w> {
         if length == 0 {
             return Ok(());
         }
-        if let Some(stretch) = &mut self.stretch
-            && stretch.key == key
+        if let Some((open, stretch)) = &mut self.stretch
+            && *open == key
             && stretch.offset.saturating_add(stretch.length) == offset
             && stretch.at.saturating_add(stretch.length) == at
         {
@@ -110,150 +86,98 @@ impl<'w> Mover<'w> {
         self.end_stretch()?;
         if !self.files.contains_key(&key) {
             if self.files.len() >= OPEN {
+                self.flush()?;
                 self.files.clear();
             }
             self.files.insert(key, open()?);
         }
-        self.stretch = Some(Stretch { key, offset, at, length });
+        self.stretch = Some((key, Stretch { offset, length, at }));
         Ok(())
     }
 
     /// Puts bytes that are in no file at `at`.
-    pub(super) fn put(&mut self, bytes: &[u8], at: u64) -> Result<()> {
+    pub(super) fn put(&mut self, mut bytes: &[u8], mut at: u64) -> Result<()> {
         self.end_stretch()?;
-        self.room(at, bytes.len())?;
-        let from = self.own.len();
-        self.own.extend_from_slice(bytes);
-        self.gather(Gathered::Own(from, self.own.len()), bytes.len());
+        while !bytes.is_empty() {
+            self.room(at)?;
+            let some = self.filling.put(bytes);
+            bytes = bytes.get(some..).unwrap_or_default();
+            at = at.saturating_add(some as u64);
+            self.at = at;
+        }
         Ok(())
     }
 
-    /// Writes what is left and makes the file as long as this. What nobody wrote is a hole.
-    pub(super) fn finish(&mut self, length: u64) -> Result<()> {
-        self.end_stretch()?;
-        self.flush()?;
-        self.out.set_len(length).map_err(|error| self.failed("cannot make the file as long as it has to be", error))
-    }
-
-    fn failed(&self, what: &'static str, error: impl Into<std::io::Error>) -> Error {
-        Error::io(what, error).in_image(self.path.to_string_lossy())
+    /// Writes what is left and makes the file as long as this. Gives how many bytes went from file to file, and how many
+    /// were written.
+    ///
+    /// Errors: `moved`, what came of moving all, or what came of writing it.
+    pub(super) fn finish(mut self, moved: Result<u64>) -> Result<(u64, u64)> {
+        let moved = moved.and_then(|length| self.end_stretch().and_then(|()| self.flush()).map(|()| length));
+        let mut writer = match self.hand {
+            Hand::Own(writer) => writer,
+            Hand::Other { jobs, thread, .. } => {
+                drop(jobs);
+                // if it failed, that is why nobody took what was sent
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?
+            }
+        };
+        writer.finish(moved?)?;
+        Ok((writer.moved, writer.written))
     }
 
     fn end_stretch(&mut self) -> Result<()> {
-        let Some(stretch) = self.stretch.take() else { return Ok(()) };
-        let Some(from) = self.files.get(&stretch.key).cloned() else { return Ok(()) };
-        let mut stretch = stretch;
-        if let Some(file) = from.file.as_deref().filter(|_| stretch.length >= LONG) {
+        let Some((key, mut stretch)) = self.stretch.take() else { return Ok(()) };
+        if stretch.length >= self.long.load(Ordering::Relaxed)
+            && let Some(From::File(file)) = self.files.get(&key)
+        {
+            let file = file.clone();
             self.flush()?;
-            self.copy(file, &mut stretch)?;
+            return self.hand(Job::Copy(file, stretch));
         }
-        let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
         while stretch.length > 0 {
-            let some = place(stretch.length).min(GATHERED);
-            let (start, end) = (place(stretch.offset), place(stretch.offset).saturating_add(some));
-            if end > from.content.len() {
-                return Err(shorter());
-            }
-            self.room(stretch.at, some)?;
-            self.gather(Gathered::Of(from.content.slice(start..end)), some);
+            self.room(stretch.at)?;
+            let some = usize::try_from(stretch.length).unwrap_or(usize::MAX).min(self.filling.room());
+            self.filling.want(key, stretch.offset, some);
             stretch.forward(some as u64);
+            self.at = stretch.at;
         }
         Ok(())
     }
 
-    /// Moves from file to file, as far as the system can.
-    fn copy(&mut self, file: &File, stretch: &mut Stretch) -> Result<()> {
-        while stretch.length > 0 {
-            self.work.go_on()?;
-            let some = usize::try_from(stretch.length).unwrap_or(usize::MAX).min(STEP);
-            let (mut from, mut to) = (stretch.offset, stretch.at);
-            match rustix::fs::copy_file_range(file, Some(&mut from), &self.out, Some(&mut to), some) {
-                Ok(0) => return Err(shorter()),
-                Ok(moved) => {
-                    stretch.forward(moved as u64);
-                    self.moved = self.moved.saturating_add(moved as u64);
-                    self.work.did(moved as u64);
-                    self.begin(stretch.at);
-                }
-                Err(Errno::INTR) => {}
-                // other file systems, or one that cannot: from the map
-                Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF | Errno::PERM) => break,
-                Err(error) => return Err(self.failed("cannot copy pages", error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets the disk begin with what is written up to `end`: syncing at the end then waits for the rest only.
-    fn begin(&mut self, end: u64) {
-        let length = end.saturating_sub(self.begun);
-        if length >= BEGUN {
-            // pages that are dirty are not dropped, their way to the disk begins
-            let _ = rustix::fs::fadvise(&self.out, self.begun, NonZeroU64::new(length), Advice::DontNeed);
-            self.begun = end;
-        }
-    }
-
-    /// Makes room for bytes at `at`.
-    fn room(&mut self, at: u64, bytes: usize) -> Result<()> {
-        if at != self.at || self.bytes.saturating_add(bytes) > GATHERED || self.pieces.len() >= PIECES {
+    /// Makes room for something at `at`.
+    fn room(&mut self, at: u64) -> Result<()> {
+        if at != self.at || self.filling.room() == 0 {
             self.flush()?;
             self.at = at;
         }
         Ok(())
     }
 
-    fn gather(&mut self, piece: Gathered, bytes: usize) {
-        self.pieces.push(piece);
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.at = self.at.saturating_add(bytes as u64);
-    }
-
     fn flush(&mut self) -> Result<()> {
-        if self.pieces.is_empty() {
+        if self.filling.used() == 0 {
             return Ok(());
         }
-        self.work.go_on()?;
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(self.pieces.len());
-        for piece in &self.pieces {
-            slices.push(IoSlice::new(match piece {
-                Gathered::Of(bytes) => bytes,
-                Gathered::Own(from, to) => self.own.get(*from..*to).unwrap_or_default(),
-            }));
-        }
-        let mut left = slices.as_mut_slice();
-        let mut at = self.at.saturating_sub(self.bytes as u64);
-        while !left.is_empty() {
-            match rustix::io::pwritev(&self.out, left, at) {
-                Ok(0) => return Err(self.failed("cannot write", std::io::ErrorKind::WriteZero)),
-                Ok(written) => {
-                    at = at.saturating_add(written as u64);
-                    IoSlice::advance_slices(&mut left, written);
+        self.filling.fill(&self.files)?;
+        let another = match &self.hand {
+            Hand::Own(_) => Vec::new(),
+            Hand::Other { free, .. } => free.try_recv().unwrap_or_else(|_| vec![0; ROOM]),
+        };
+        let (buffer, length) = self.filling.swap(another);
+        self.hand(Job::Write { buffer, length, at: self.at.saturating_sub(length as u64) })
+    }
+
+    fn hand(&mut self, job: Job) -> Result<()> {
+        match &mut self.hand {
+            Hand::Own(writer) => {
+                if let Some(buffer) = writer.carry_out(job)? {
+                    self.filling.swap(buffer);
                 }
-                Err(Errno::INTR) => {}
-                Err(Errno::FAULT) => return Err(shorter()),
-                Err(error) => return Err(self.failed("cannot write", error)),
+                Ok(())
+            }
+            Hand::Other { jobs, .. } => {
+                jobs.send(job).map_err(|_| Error::io("cannot write", std::io::ErrorKind::BrokenPipe))
             }
         }
-        self.written = self.written.saturating_add(self.bytes as u64);
-        self.work.did(self.bytes as u64);
-        self.begin(self.at);
-        self.pieces.clear();
-        self.own.clear();
-        self.bytes = 0;
-        Ok(())
     }
-}
-
-impl Stretch {
-    fn forward(&mut self, bytes: u64) {
-        self.offset = self.offset.saturating_add(bytes);
-        self.at = self.at.saturating_add(bytes);
-        self.length = self.length.saturating_sub(bytes);
-    }
-}
-
-#[cold]
-fn shorter() -> Error {
-    Error::fault("a file with pages became shorter while it was read").hint("flatten a copy of the chain")
 }

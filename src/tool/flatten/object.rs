@@ -63,6 +63,12 @@ impl Object {
         self.pages.as_ref().map_or(4096, Pages::page_size).max(1)
     }
 
+    /// The beginning of the pagemap, with its head.
+    pub(super) fn head(&self) -> &[u8] {
+        let behind = self.image.get(0).ok().and_then(|head| usize::try_from(head.payload_offset()).ok());
+        behind.and_then(|behind| self.image.bytes().get(..behind)).unwrap_or_default()
+    }
+
     /// Goes through its entries. `keep_blocks`: what is in blocks and needed as a whole stays so.
     ///
     /// Errors: a page is nowhere; the pagemap, or one that it leads to, is broken; what `each` gives.

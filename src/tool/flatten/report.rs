@@ -44,7 +44,7 @@ pub struct Counts {
     pub unpacked_pages: u64,
     /// Bytes of pages that went from file to file, shared where the file system can.
     pub copied: u64,
-    /// Bytes of pages that were written from memory, being few together or packed before.
+    /// Bytes of pages that were read and written: few together, packed before, or on a file system that shares nothing.
     pub written: u64,
     /// Bytes of the files that were read: those of the dump, and of its ancestors those with pages.
     pub bytes_in: u64,

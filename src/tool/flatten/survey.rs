@@ -7,6 +7,7 @@ use crate::base::{Error, Result};
 use crate::checkpoint::{Checkpoint, ImageName};
 use crate::image::Kind;
 use crate::tool::flatten::holes::Holes;
+use crate::tool::flatten::kept::{self, Keeper, Kept};
 use crate::tool::flatten::object::{Object, Own, Step, What};
 use crate::tool::flatten::report::{Counts, Level};
 
@@ -31,13 +32,16 @@ pub(super) struct Survey {
 pub(super) struct Plan {
     pub(super) name: ImageName,
     pub(super) pages: String,
+    /// Bytes that will be moved.
+    pub(super) bytes: u64,
+    /// What is to be done, where that is kept and no pagemap keeps blocks.
+    pub(super) kept: Option<Kept>,
 }
 
 /// What one pagemap was found to be.
 struct Found {
     plan: Plan,
     own: Own,
-    bytes: u64,
     /// Bytes of pages in its largest block that stays, or 0.
     largest: u64,
     is_known: bool,
@@ -62,12 +66,13 @@ impl Survey {
         let mut found = Vec::new();
         let mut owners: HashMap<String, String> = HashMap::new();
         let mut shared = None;
+        let mut room = kept::ROOM;
         for kind in [Kind::Pagemap, Kind::PagemapShmem] {
             for name in dump.images_of(kind) {
                 if cancel.is_cancelled() {
                     return Err(Error::cancelled("interrupted; nothing was written"));
                 }
-                let one = look(dump, name, keeps, &mut counts)?;
+                let one = look(dump, name, keeps, &mut counts, &mut room)?;
                 if let Some(before) = owners.insert(one.plan.pages.clone(), name.file.clone()) {
                     shared = Some((before, name.file.clone(), one.plan.pages.clone()));
                 }
@@ -88,7 +93,7 @@ impl Survey {
                 .in_image(name)
                 .hint("each pagemap needs a pages file of its own"));
         }
-        let bytes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.bytes));
+        let bytes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.plan.bytes));
         let holes = found.iter().fold(0, |sum: u64, one| sum.saturating_add(one.holes));
         let plans = found.into_iter().map(|one| one.plan).collect();
         Ok(Self { plans, counts, keeps, largest, bytes, holes, is_whole })
@@ -106,12 +111,16 @@ fn keeps(dump: &Checkpoint, version: Option<u32>) -> bool {
     }
 }
 
-fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts) -> Result<Found> {
+fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts, room: &mut usize) -> Result<Found> {
     let object = Object::open(dump, name)?;
     let pages = Kind::Pages.file_name(u64::from(object.pages_id)).unwrap_or_default();
     let (mut bytes, mut largest, mut under, mut holes) = (0u64, 0u64, 0u64, Holes::default());
     let page_size = object.page_size();
+    let mut keeper = Keeper::new(&object);
     let own = object.walk(keeps, |step| {
+        if keeper.as_mut().is_some_and(|keeper| !keeper.step(&step, *room)) {
+            keeper = None;
+        }
         let part = match step {
             Step::Same(_, pages) => {
                 counts.lazy_pages = counts.lazy_pages.saturating_add(pages);
@@ -150,5 +159,16 @@ fn look(dump: &Checkpoint, name: &ImageName, keeps: bool, counts: &mut Counts) -
         Ok(())
     })?;
     let holes = under;
-    Ok(Found { holes, plan: Plan { name: name.clone(), pages }, own, bytes, largest, is_known: object.pages.is_some() })
+    // the others are mostly copies
+    let kept = keeper.filter(|_| own.has_parent).map(Keeper::finish).transpose()?.map(|(kept, size)| {
+        *room = room.saturating_sub(size);
+        kept
+    });
+    Ok(Found {
+        holes,
+        plan: Plan { name: name.clone(), pages, bytes, kept },
+        own,
+        largest,
+        is_known: object.pages.is_some(),
+    })
 }

@@ -2,17 +2,21 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::base::{Error, Result};
 use crate::checkpoint::Checkpoint;
 use crate::memory::{Pages, Stored};
 use crate::tool::flatten::entries::Entries;
 use crate::tool::flatten::files::{Place, create};
-use crate::tool::flatten::mover::{From, Mover};
+use crate::tool::flatten::filling::From;
+use crate::tool::flatten::kept::Kept;
+use crate::tool::flatten::mover::Mover;
 use crate::tool::flatten::object::{Object, Part, Step, What};
 use crate::tool::flatten::survey::Plan;
 use crate::tool::flatten::work::Work;
+use crate::tool::flatten::writer::Writer;
 
 /// How much was written.
 pub(super) struct Written {
@@ -32,30 +36,67 @@ pub(super) fn write(
     target: &Path,
     work: &Work<'_>,
 ) -> Result<Written> {
-    let object = Object::open(dump, &plan.name)?;
+    let (path, out) = create(target, plan.name.file.as_bytes(), place.rights(plan.name.file.as_bytes()))?;
+    let failed = |error| Error::io("cannot write", error).in_image(path.to_string_lossy());
+    let mut pagemap = BufWriter::with_capacity(BUFFER, out);
+    let (pages_path, out) = create(target, plan.pages.as_bytes(), rights(dump, place, plan))?;
+    let writer = Writer::new(out, &pages_path, work);
+    let (length, moved, written) = match plan.kept.as_ref().filter(|_| !aligned) {
+        Some(kept) => {
+            pagemap.write_all(&kept.pagemap).map_err(failed)?;
+            again(kept, plan.bytes, writer)?
+        }
+        None => {
+            let object = Object::open(dump, &plan.name)?;
+            pagemap.write_all(object.head()).map_err(failed)?;
+            let entries = Entries::new(&mut pagemap, object.page_size(), aligned);
+            walk(&object, keep_blocks, plan, entries, writer)?
+        }
+    };
+    pagemap.flush().map_err(failed)?;
+    let head = pagemap.get_ref().metadata().map_or(0, |meta| meta.len());
+    Ok(Written { moved, written, bytes: head.saturating_add(length) })
+}
+
+/// Does what was kept. Gives the length of the pages file, and how much was moved and written.
+fn again(kept: &Kept, bytes: u64, writer: Writer<'_>) -> Result<(u64, u64, u64)> {
+    std::thread::scope(|scope| {
+        let mut mover = Mover::new(scope, writer, bytes)?;
+        let moved = kept.moves.iter().try_for_each(|(key, stretch)| {
+            let open = || kept.files.get(key).map_or(Ok(From::Memory(Bytes::new())), From::open);
+            mover.take(*key, (stretch.offset, stretch.length), stretch.at, open)
+        });
+        let (moved, written) = mover.finish(moved.map(|()| kept.length))?;
+        Ok((kept.length, moved, written))
+    })
+}
+
+/// Walks through a pagemap once more, and does what is to be done.
+fn walk<W: Write>(
+    object: &Object,
+    keep_blocks: bool,
+    plan: &Plan,
+    mut entries: Entries<W>,
+    writer: Writer<'_>,
+) -> Result<(u64, u64, u64)> {
     let Some(pages) = &object.pages else {
         return Err(Error::usage("is kept as a file").in_image(plan.name.file.clone()));
     };
-    let (path, pagemap) = create(target, plan.name.file.as_bytes(), place.rights(plan.name.file.as_bytes()))?;
-    let (pages_path, out) = create(target, plan.pages.as_bytes(), rights(dump, place, plan))?;
-    let failed = |error| Error::io("cannot write", error).in_image(path.to_string_lossy());
-    let mut pagemap = BufWriter::with_capacity(BUFFER, pagemap);
-    // as far as the end of its head
-    let head = object.image.get(0)?;
-    let behind = usize::try_from(head.payload_offset()).unwrap_or(usize::MAX);
-    pagemap.write_all(object.image.bytes().get(..behind).unwrap_or_default()).map_err(failed)?;
-    let mut entries = Entries::new(pagemap, object.page_size(), aligned);
-    let mut content = Content { pages, mover: Mover::new(out, &pages_path, work), block: Unpacked::default() };
-    object.walk(keep_blocks, |step| match step {
-        Step::Same(message, _) => entries.same(message),
-        Step::Pages(part) => content.part(part, &mut entries),
-    })?;
-    let (mut pagemap, length) = entries.finish()?;
-    pagemap.flush().map_err(failed)?;
-    content.mover.finish(length)?;
-    let head = pagemap.get_ref().metadata().map_or(0, |meta| meta.len());
-    let (moved, written) = (content.mover.moved, content.mover.written);
-    Ok(Written { moved, written, bytes: head.saturating_add(length) })
+    std::thread::scope(|scope| {
+        let mover = Mover::new(scope, writer, plan.bytes)?;
+        let mut content = Content { pages, mover, block: Unpacked::default() };
+        let walked = object.walk(keep_blocks, |step| match step {
+            Step::Same(message, _) => entries.same(message),
+            Step::Pages(part) => content.part(part, &mut entries),
+        });
+        let mut length = 0;
+        let walked = walked.and_then(|_| entries.finish()).map(|(_, end)| {
+            length = end;
+            end
+        });
+        let (moved, written) = content.mover.finish(walked)?;
+        Ok((length, moved, written))
+    })
 }
 
 const BUFFER: usize = 256 << 10;
@@ -81,13 +122,13 @@ struct Unpacked {
     bytes: Vec<u8>,
 }
 
-struct Content<'p, 'w> {
+struct Content<'p, 's, 'w> {
     pages: &'p Pages,
-    mover: Mover<'w>,
+    mover: Mover<'s, 'w>,
     block: Unpacked,
 }
 
-impl Content<'_, '_> {
+impl<'s, 'w: 's> Content<'_, 's, 'w> {
     fn part<W: Write>(&mut self, part: Part<'_>, entries: &mut Entries<W>) -> Result<()> {
         let Part { vaddr, pages, style, what } = part;
         match what {
@@ -122,10 +163,9 @@ impl Content<'_, '_> {
     fn take(&mut self, stored: &Stored<'_>, length: u64, at: u64) -> Result<()> {
         let key = (stored.level, stored.part);
         let pages = self.pages;
-        self.mover.take(key, (stored.offset, length), at, || {
-            let file = pages.file(stored).and_then(|file| file.open().transpose()).transpose()?;
-            let content = pages.content(stored.level, stored.part).cloned().unwrap_or_default();
-            Ok(From { content, file: file.map(Arc::new) })
+        self.mover.take(key, (stored.offset, length), at, || match pages.file(stored) {
+            Some(file) => From::open(&file),
+            None => Ok(From::Memory(pages.content(stored.level, stored.part).cloned().unwrap_or_default())),
         })
     }
 }
