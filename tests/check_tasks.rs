@@ -91,6 +91,26 @@ fn a_pre_dump_is_whole() {
 }
 
 #[test]
+fn a_descriptor_that_is_lost() {
+    let plant = tree();
+    let (task, name) = plant
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("fdinfo-"))
+        .find_map(|name| {
+            let entries = plant.json(&name)["entries"].as_array().unwrap().clone();
+            // a pipe has one file for each end: nobody else has this one
+            let lone = entries.iter().position(|fd| fd["type"] == "EVENTPOLL")?;
+            Some((lone, name))
+        })
+        .unwrap();
+    let mut lost = serde_json::Value::Null;
+    plant.entries(&name, |entries| lost = entries.remove(task));
+    let finding = plant.expect(Warning, "file-unused", "files.img", None);
+    assert!(finding.what.contains(&format!("file {} ", lost["id"])), "{finding:?}");
+}
+
+#[test]
 fn a_table_of_descriptors_that_is_lost() {
     let plant = tree();
     plant.remove("fdinfo-10.img");

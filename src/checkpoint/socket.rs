@@ -64,6 +64,9 @@ pub struct UnixSocket {
     pub backlog: u32,
     /// Whether its path no longer leads to it.
     pub deleted: bool,
+    /// Whether it belongs to a process that was not dumped: one end of a connection to the outside.
+    #[serde(skip)]
+    pub is_outside: bool,
     /// Its network namespace.
     pub ns_id: Option<u32>,
     /// Directions that are shut: `read`, `write`, `both`.
@@ -204,6 +207,9 @@ impl InetSocket {
     }
 }
 
+/// Of the flags of a unix socket: it is another process's.
+const USK_EXTERN: u32 = 1;
+
 impl UnixSocket {
     pub(crate) fn new(entry: &v1::UnixSkEntry) -> Self {
         Self {
@@ -216,6 +222,7 @@ impl UnixSocket {
             peer: entry.peer,
             backlog: entry.backlog,
             deleted: entry.deleted.unwrap_or(false),
+            is_outside: entry.uflags & USK_EXTERN != 0,
             ns_id: entry.ns_id,
             shutdown: shutdown(entry.shutdown.and_then(|value| value.try_into().ok())),
         }

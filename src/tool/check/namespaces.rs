@@ -94,8 +94,9 @@ fn nested(task: &Task<'_>, ids: &Ids, first: &Ids, criu: &Ids, findings: &mut Fi
     Ok(())
 }
 
-/// What a network namespace has unless it was dumped empty or comes from outside.
-const NETWORK: [Kind; 2] = [Kind::Netns, Kind::Netdev];
+/// What a network namespace has unless it was dumped empty or comes from outside. (What iptables, nftables and connection
+/// tracking say depends on the machine.)
+const NETWORK: [Kind; 6] = [Kind::Netns, Kind::Netdev, Kind::Ifaddr, Kind::Route, Kind::Route6, Kind::Rule];
 
 /// A network namespace has all of its images or, dumped with --empty-ns, none.
 fn network(subject: &Subject<'_>, id: u32, pid: u32, findings: &mut Findings<'_>) -> Result<()> {
@@ -118,7 +119,7 @@ fn network(subject: &Subject<'_>, id: u32, pid: u32, findings: &mut Findings<'_>
     for kind in NETWORK.iter().filter(|kind| !dump.has(**kind, u64::from(id)) && !is_outside) {
         let name = kind.file_name(u64::from(id)).unwrap_or_default();
         let what = format!("expected network namespace {id} of task {pid} in {name}, found no such image");
-        let advice = "CRIU restores the namespace without what it says: settings or devices";
+        let advice = "CRIU restores the namespace without what it says: settings, devices, addresses or routes";
         findings.add(spot.field("net_ns_id", Finding::error("namespace-missing", what).advice(advice)))?;
     }
     Ok(())

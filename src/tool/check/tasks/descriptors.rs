@@ -1,5 +1,5 @@
-//! Tables of descriptors that have no image. CRIU writes none for a task without descriptors; so one that is lost shows
-//! only by the files in it, which nobody else has.
+//! Tables of descriptors that have no image, and files that nobody has. CRIU writes no table for a task without
+//! descriptors; so one that is lost shows only by the files in it, and so does a single descriptor.
 
 use std::collections::HashSet;
 
@@ -20,16 +20,21 @@ pub(super) fn look(
     tables: &[(u64, u32)],
     findings: &mut Findings<'_>,
 ) -> Result<()> {
+    let idle = match look.knows_files {
+        true => of_nobody(look.subject, tasks, findings)?,
+        false => Vec::new(),
+    };
     if tables.is_empty() {
+        for file in &idle {
+            let what = format!("expected somebody to have file {} of type {}, found nobody", file.id, file.file_type);
+            let advice = "a descriptor or a mapping is lost: CRIU restores the task without it, and does not say so";
+            findings.add(Finding::warning("file-unused", what).in_image(FILES).advice(advice))?;
+        }
         return Ok(());
     }
-    let file = match look.knows_files {
-        true => of_nobody(look.subject, tasks, findings)?,
-        false => None,
-    };
     for (table, pid) in tables {
         let expected = format!("expected the table of descriptors of task {pid}, found none");
-        let finding = match file {
+        let finding = match idle.first() {
             Some(file) => {
                 let what = format!("{expected}; and nobody has file {} of type {}", file.id, file.file_type);
                 Finding::error("fdinfo-missing", what)
@@ -43,14 +48,10 @@ pub(super) fn look(
     Ok(())
 }
 
-/// A file that no table, no task, no mapping and no other file leads to.
-fn of_nobody<'s>(
-    subject: &'s Subject<'_>,
-    tasks: &[Task<'_>],
-    findings: &mut Findings<'_>,
-) -> Result<Option<&'s File>> {
+/// Files that no table, no task, no mapping and no other file leads to.
+fn of_nobody<'s>(subject: &'s Subject<'_>, tasks: &[Task<'_>], findings: &mut Findings<'_>) -> Result<Vec<&'s File>> {
     let dump = subject.dump;
-    let Some(files) = findings.ok("entry", dump.files())? else { return Ok(None) };
+    let Some(files) = findings.ok("entry", dump.files())? else { return Ok(Vec::new()) };
     let mut idle: Vec<&File> = Vec::new();
     for file in files {
         if findings.ok("entry", dump.holders_total(file))? == Some(0) {
@@ -93,5 +94,16 @@ fn of_nobody<'s>(
         let id = u64::from(file.id);
         used.contains(&(Some(file.file_type.0), id)) || used.contains(&(None, id))
     };
-    Ok(idle.into_iter().find(|file| !is_used(file)))
+    // an open tun device has its path under its own number
+    let others: HashSet<u32> =
+        files.iter().filter(|file| file.file_type != FileType::REG).map(|file| file.id).collect();
+    idle.retain(|file| match &file.what {
+        What::Unix(socket) => !socket.is_outside && !is_used(file),
+        What::Regular(_) => !others.contains(&file.id) && !is_used(file),
+        _ => !is_used(file),
+    });
+    Ok(idle)
 }
+
+/// Where the files are, since v3.4.
+const FILES: &str = "files.img";
