@@ -71,6 +71,10 @@ planted! {
         |plant| plant.remove("netns-10.img");
     network_devices_missing: Error "namespace-missing" in "container", "ids-1.img" 0,
         |plant| plant.remove("netdev-10.img");
+    network_addresses_missing: Error "namespace-missing" in "container", "ids-1.img" 0,
+        |plant| plant.remove("ifaddr-10.img");
+    network_routes_missing: Error "namespace-missing" in "container", "ids-1.img" 0,
+        |plant| plant.remove("route6-10.img");
     a_task_in_other_names_of_the_machine: Error "namespace-nested" in "container", "ids-3.img" 0,
         |plant| {
             entry(plant, "ids-3.img", 0, |ids| ids["uts_ns_id"] = 33.into());
