@@ -339,3 +339,13 @@ fn many_references_to_many_files() {
     assert_eq!(found.of("reference").filter(|f| f.image.as_deref() == Some("fdinfo-10.img")).count(), 101);
     assert!(found.checked.errors > many, "{:?}", found.checked);
 }
+
+#[test]
+fn all_open_files_are_lost() {
+    let plant = Plant::of_data("tree");
+    plant.remove("files.img");
+    let found = plant.check();
+    found.expect(Severity::Error, "files-missing", "files.img", None);
+    let of_files = found.of("reference").filter(|finding| finding.what.contains("file")).count();
+    assert_eq!(of_files, 0, "{}", found.text());
+}

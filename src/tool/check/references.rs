@@ -116,8 +116,31 @@ pub(super) fn classes(kind: Kind) -> BTreeSet<Class> {
     classes
 }
 
+/// Whether the dump has an image of open files, of whatever age. Without one each use of a file would be a finding.
+fn has_files(subject: &Subject<'_>) -> bool {
+    let kinds: BTreeSet<Kind> = subject.dump.images().iter().map(|name| name.kind).collect();
+    let defines_files = |kind: &Kind| {
+        let mut is_one = false;
+        let messages = kind.row().messages.iter().filter_map(|name| Message::by_name(name));
+        messages.for_each(|message| {
+            message.links(&mut |link| is_one |= (link.class, link.role) == (Class::File, Role::Defines));
+        });
+        is_one
+    };
+    kinds.iter().any(defines_files)
+}
+
 pub(super) fn look(subject: &Subject<'_>, findings: &mut Findings<'_>, _checked: &mut Checked) -> Result<()> {
-    let known = know(subject, findings)?;
+    let mut known = know(subject, findings)?;
+    if !has_files(subject) {
+        known.incomplete.insert(Class::File);
+        // a pre-dump has no tasks, and no files either
+        if !subject.dump.images_of(Kind::Pstree).is_empty() {
+            let finding = Finding::error("files-missing", "expected the image of all open files, found none");
+            findings
+                .add(finding.in_image("files.img").advice("the image is lost: take it from a copy, or dump again"))?;
+        }
+    }
     let doubles = known.doubles();
     let mut first: HashMap<(Class, u64), (String, usize)> = HashMap::new();
     let images = images(subject, |role| role == Role::Refers || (role == Role::Defines && !doubles.is_empty()));
