@@ -3,7 +3,7 @@
 //!
 //! Usually it is written beside its place, under the name `.NAME.PROCESS.NUMBER.tmp`. One rename puts it there, or
 //! exchanges it with the old one, which is then removed. A directory that cannot be exchanged (a mount point, the
-//! directory in which the program was started, one in a directory that may not be written) is changed by a [`journal`].
+//! directory in which the program was started, one in a directory that may not be written) is changed by a journal.
 //! What a killed program left is removed, or finished, by the next one that writes there.
 
 mod commit;

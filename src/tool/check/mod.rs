@@ -2,9 +2,9 @@
 //!
 //! # How to add a rule
 //!
-//! 1. A file here, or in a folder of its subject, with a function that takes the [`Subject`] and the `Findings`; what
+//! 1. A file here, or in a folder of its subject, with a function that takes the `Subject` and the `Findings`; what
 //!    it finds has a name that does not change, and says the image, the entry, and what to do.
-//! 2. A row in [`RULES`].
+//! 2. A row in `RULES`.
 //! 3. A line in docs/check.md, and a test that plants the defect.
 
 mod cgroups;

@@ -1,7 +1,7 @@
 //! `crit compress` and `crit decompress`: pages of a dump packed as CRIU 4.3 packs them, and back.
 //!
 //! Everything is looked at before anything is written. What is written goes into a new directory, which takes the place
-//! of the old one in one step: [`Stage`](crate::base::stage::Stage). Pages pass through memory in pieces of bounded
+//! of the old one in one step: [`Stage`]. Pages pass through memory in pieces of bounded
 //! size, on all cores; what is written depends on the order of the input only.
 
 mod entries;
